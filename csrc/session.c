@@ -1,0 +1,323 @@
+/* Read, create, commit and remove: one session, one call. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ws_internal.h"
+
+/* How far a record's time may be from the kernel's before mtime is set. */
+#define MTIME_TOLERANCE 0.1
+
+/* Hands over the live record, or says how much room it needs. */
+static int64_t give_record(const ws_slots *slots, uint8_t *out)
+{
+    uint64_t start = ws_slot_start(slots->live);
+    uint64_t len = ws_record_len(slots->header);
+
+    if (slots->needed == 0 && start + len <= slots->page_len) {
+        if (len > slots->body_capacity)
+            return (int64_t)len;
+        memcpy(out, slots->page + start, (size_t)len);
+    }
+    return (int64_t)len;
+}
+
+/* A torn slot was seen: only a look under the lock tells what it means. */
+static int scan_locked(ws_slots *slots, int fd, const char *name,
+                       double timeout)
+{
+    struct stat info;
+    int status = ws_file_lock(fd, LOCK_SH, timeout);
+
+    if (status != WS_OK)
+        return status;
+    if (fstat(fd, &info) < 0)
+        status = WS_ERRNO;
+    else
+        status = ws_slots_scan(slots, fd, (uint64_t)info.st_size, name, 1);
+    (void)flock(fd, LOCK_UN);
+    return status;
+}
+
+int64_t ws_session_read(const char *path, const char *name,
+                        uint8_t *out, size_t capacity, double timeout)
+{
+    ws_slots slots;
+    struct stat info;
+    int64_t len = WS_ABSENT;
+    int fd;
+    int status = ws_file_open(AT_FDCWD, path, O_RDONLY, &fd, &info);
+
+    if (status != WS_OK)
+        return status;
+    slots.body = out;
+    slots.body_capacity = capacity;
+    if (info.st_size > 0) {
+        status = ws_slots_scan(&slots, fd, (uint64_t)info.st_size, name, 0);
+        if (status == WS_DAMAGED)
+            status = scan_locked(&slots, fd, name, timeout);
+        len = status == WS_OK ? give_record(&slots, out) : status;
+    }
+    status = ws_file_release(fd, 0, WS_OK);
+    return status == WS_OK || len < 0 ? len : status;
+}
+
+/* The kernel's mtime must agree with the record's time for the sweep. */
+static int agree_mtime(int fd, double stored)
+{
+    struct timespec now;
+    struct timespec times[2] = {{0, UTIME_OMIT}, {0, 0}};
+    double off;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    off = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - stored;
+    if (off > -MTIME_TOLERANCE && off < MTIME_TOLERANCE)
+        return 0;
+    if (!(stored > -1e11 && stored < 1e11))
+        return 0;
+    times[1].tv_sec = (time_t)stored;
+    if ((double)times[1].tv_sec > stored)
+        times[1].tv_sec--;
+    times[1].tv_nsec = (long)((stored - (double)times[1].tv_sec) * 1e9);
+    if (times[1].tv_nsec > 999999999L)
+        times[1].tv_nsec = 999999999L;
+    return futimens(fd, times);
+}
+
+/* Completes a copy of the header and writes the record into the slot. */
+static int write_record(int fd, const char *name, uint8_t *header,
+                        const uint8_t *record, size_t record_len,
+                        uint64_t sequence, uint64_t offset, int durability)
+{
+    uint32_t crc = ws_crc32(0, (const uint8_t *)name, WS_NAME_LEN);
+
+    memcpy(header, record, WS_HEADER_LEN);
+    ws_put_u64(header + 8, sequence);
+    crc = ws_crc32(crc, header + 8, WS_HEADER_LEN - 8);
+    crc = ws_crc32(crc, record + WS_HEADER_LEN, record_len - WS_HEADER_LEN);
+    ws_put_u32(header + 4, crc);
+    if (ws_file_write(fd, header, record + WS_HEADER_LEN,
+                      record_len - WS_HEADER_LEN, offset) < 0)
+        return WS_ERRNO;
+    if (agree_mtime(fd, WS_STORED(header)) < 0)
+        return WS_ERRNO;
+    if (durability > 0 && fdatasync(fd) < 0)
+        return WS_ERRNO;
+    return WS_OK;
+}
+
+/* The slot of the smallest size that holds a record of this length. */
+static int first_slot(size_t record_len, int apart_from)
+{
+    int slot;
+
+    for (slot = 0; slot < WS_MAX_SLOTS; slot++)
+        if (ws_slot_size(slot) >= record_len && slot != apart_from)
+            return slot;
+    return -1;
+}
+
+/* Is this a record at all, and one that a slot can hold? */
+static int check_record(const uint8_t *record, size_t record_len)
+{
+    if (record_len >= WS_HEADER_LEN && ws_record_len(record) == record_len &&
+        first_slot(record_len, -1) >= 0 &&
+        first_slot(record_len, -1) < WS_MAX_SLOTS - 1)
+        return WS_OK;
+    errno = EINVAL;
+    return WS_ERRNO;
+}
+
+/* A torn slot that fits comes first, so that readers stop meeting it. */
+static int choose_slot(const ws_slots *slots, size_t record_len)
+{
+    int slot;
+
+    for (slot = 0; slots->any_torn && slot < WS_MAX_SLOTS; slot++)
+        if (slots->torn[slot] && ws_slot_size(slot) >= record_len)
+            return slot;
+    return first_slot(record_len, slots->live);
+}
+
+/* 1 if what never changes in a session's life is the same in both. */
+static int same_origin(ws_slots *slots, const uint8_t *record)
+{
+    const uint8_t *header = slots->header;
+    uint64_t at = ws_slot_start(slots->live) + WS_HEADER_LEN;
+    const uint8_t *env = record + WS_HEADER_LEN;
+    size_t left = WS_ENV_LEN(header);
+    uint8_t chunk[512];
+
+    if (memcmp(header + 16, record + 16, 8) != 0 ||
+        WS_ENV_LEN(record) != WS_ENV_LEN(header))
+        return 0;
+    if (WS_FLAGS(record) & WS_FLAG_SUPERSEDED)
+        env += WS_SUPERSEDE_LEN;
+    if (at + left <= slots->page_len)
+        return memcmp(slots->page + at, env, left) == 0;
+    while (left > 0) {
+        size_t len = left < sizeof chunk ? left : sizeof chunk;
+
+        if (ws_file_read(slots->fd, chunk, len, at) != (ssize_t)len ||
+            memcmp(chunk, env, len) != 0)
+            return 0;
+        at += len;
+        env += len;
+        left -= len;
+    }
+    return 1;
+}
+
+/* May the record follow the live one?  See ws_session_commit. */
+static int check_conditions(ws_slots *slots, const uint8_t *record,
+                            const uint8_t *expected,
+                            double now, double idle, double lifetime)
+{
+    const uint8_t *header = slots->header;
+    double ahead = WS_STORED(header) - WS_STORED(record);
+
+    if (expected != NULL && memcmp(header, expected, WS_HEADER_LEN) != 0)
+        return WS_CONFLICT;
+    if (WS_FLAGS(header) & WS_FLAG_SUPERSEDED)
+        return WS_SUPERSEDED;
+    if (ws_record_expired(header, now, idle, lifetime))
+        return WS_EXPIRED;
+    if (ahead > 0 && ahead <= WS_CLOCK_SLACK)
+        return WS_CONFLICT;
+    if (!same_origin(slots, record))
+        return WS_CONFLICT;
+    if (WS_SEQUENCE(header) == UINT64_MAX)
+        return WS_EXHAUSTED;
+    return WS_OK;
+}
+
+/* Under LOCK_EX: is this still the session, and which record is live? */
+static int look_locked(ws_slots *slots, int fd, const char *path,
+                       const char *name)
+{
+    struct stat info;
+    int status = WS_OK;
+
+    if (fstat(fd, &info) < 0)
+        return WS_ERRNO;
+    if (info.st_nlink != 1)
+        status = ws_file_named(AT_FDCWD, path, &info);
+    if (status != WS_OK)
+        return status;
+    if (info.st_size == 0)
+        return WS_ABSENT;
+    slots->body = NULL;
+    return ws_slots_scan(slots, fd, (uint64_t)info.st_size, name, 1);
+}
+
+int ws_session_create(const char *path, const char *name,
+                      const uint8_t *record, size_t record_len,
+                      int durability)
+{
+    uint8_t header[WS_HEADER_LEN];
+    struct stat info;
+    int fd;
+    int locked = 0;
+    int status = check_record(record, record_len);
+
+    if (status == WS_OK)
+        status = ws_file_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL,
+                              &fd, &info);
+    if (status != WS_OK)
+        return status;
+    status = ws_file_lock(fd, LOCK_EX, 0);
+    if (status == WS_BUSY)
+        status = WS_EXISTS; /* a sweep holds what it takes for abandoned */
+    if (status != WS_OK)
+        goto done;
+    locked = 1;
+    if ((info.st_mode & 0777) != 0600 && fchmod(fd, 0600) < 0)
+        status = WS_ERRNO;
+    if (status == WS_OK)
+        status = write_record(fd, name, header, record, record_len, 1,
+                              ws_slot_start(first_slot(record_len, -1)),
+                              durability);
+    if (status == WS_OK && fstat(fd, &info) < 0)
+        status = WS_ERRNO;
+    if (status == WS_OK && info.st_nlink == 0)
+        status = WS_EXISTS;
+    if (status == WS_ERRNO) {
+        int saved = errno;
+
+        if (ws_file_named(AT_FDCWD, path, &info) == WS_OK)
+            (void)unlink(path);
+        errno = saved;
+    }
+done:
+    return ws_file_release(fd, locked, status);
+}
+
+int ws_session_commit(const char *path, const char *name,
+                      const uint8_t *record, size_t record_len,
+                      const uint8_t *expected,
+                      double now, double idle, double lifetime,
+                      int durability, double timeout, uint8_t *header)
+{
+    ws_slots slots;
+    struct stat info;
+    int fd;
+    int locked = 0;
+    int status = check_record(record, record_len);
+
+    if (status == WS_OK)
+        status = ws_file_open(AT_FDCWD, path, O_RDWR, &fd, &info);
+    if (status != WS_OK)
+        return status;
+    status = ws_file_lock(fd, LOCK_EX, timeout);
+    if (status != WS_OK)
+        goto done;
+    locked = 1;
+    status = look_locked(&slots, fd, path, name);
+    if (status != WS_OK)
+        goto done;
+    memcpy(header, slots.header, WS_HEADER_LEN);
+    status = check_conditions(&slots, record, expected, now, idle, lifetime);
+    if (status != WS_OK)
+        goto done;
+    status = write_record(fd, name, header, record, record_len,
+                          WS_SEQUENCE(slots.header) + 1,
+                          ws_slot_start(choose_slot(&slots, record_len)),
+                          durability);
+    if (status == WS_OK && (WS_FLAGS(record) & WS_FLAG_SUPERSEDED) &&
+        fchmod(fd, 0700) < 0)
+        status = WS_ERRNO;
+done:
+    return ws_file_release(fd, locked, status);
+}
+
+int ws_session_remove(const char *path, const char *name,
+                      const uint8_t *expected, double timeout)
+{
+    ws_slots slots;
+    struct stat info;
+    int fd;
+    int locked = 0;
+    int status = ws_file_open(AT_FDCWD, path, O_RDONLY, &fd, &info);
+
+    if (status != WS_OK)
+        return status;
+    status = ws_file_lock(fd, LOCK_EX, timeout);
+    if (status != WS_OK)
+        goto done;
+    locked = 1;
+    status = ws_file_named(AT_FDCWD, path, &info);
+    if (status == WS_OK && expected != NULL) {
+        status = look_locked(&slots, fd, path, name);
+        if (status == WS_OK &&
+            memcmp(slots.header, expected, WS_HEADER_LEN) != 0)
+            status = WS_CONFLICT;
+    }
+    if (status == WS_OK && unlink(path) < 0)
+        status = WS_ERRNO;
+done:
+    return ws_file_release(fd, locked, status);
+}

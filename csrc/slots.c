@@ -1,0 +1,236 @@
+/* Which of a file's slots holds the session's state. */
+#include <math.h>
+#include <string.h>
+
+#include "ws_internal.h"
+
+static const uint8_t magic[4] = {'W', 'S', 'F', 1};
+
+enum slot_kind { EMPTY, PLAUSIBLE, TORN, NEWER };
+
+uint64_t ws_slot_start(int slot)
+{
+    return slot == 0 ? 0 : (uint64_t)512 << (slot - 1);
+}
+
+uint64_t ws_slot_size(int slot)
+{
+    return slot == 0 ? 512 : (uint64_t)512 << (slot - 1);
+}
+
+uint64_t ws_record_len(const uint8_t *header)
+{
+    uint64_t len = WS_HEADER_LEN;
+
+    if (WS_FLAGS(header) & WS_FLAG_SUPERSEDED)
+        len += WS_SUPERSEDE_LEN;
+    return len + WS_ENV_LEN(header) + WS_DATA_LEN(header);
+}
+
+int ws_record_expired(const uint8_t *header,
+                      double now, double idle, double lifetime)
+{
+    if (idle > 0 && now - WS_STORED(header) > idle)
+        return 1;
+    return lifetime > 0 && now - WS_CREATED(header) > lifetime;
+}
+
+static int all_zero(const uint8_t *p, size_t len)
+{
+    while (len > 0 && *p == 0) {
+        p++;
+        len--;
+    }
+    return len == 0;
+}
+
+/* Judges a slot by its header alone. */
+static enum slot_kind header_kind(const uint8_t *header, uint64_t slot_size)
+{
+    if (all_zero(header, WS_HEADER_LEN))
+        return EMPTY;
+    if (memcmp(header, magic, 3) != 0)
+        return TORN;
+    if (header[3] > magic[3])
+        return NEWER;
+    if (header[3] != magic[3] || ws_record_len(header) > slot_size)
+        return TORN;
+    return PLAUSIBLE;
+}
+
+/* The header of a slot, from the page where it lies there. -1: errno. */
+static int header_load(const ws_slots *slots, int slot, uint8_t *header)
+{
+    uint64_t start = ws_slot_start(slot);
+    ssize_t n;
+
+    memset(header, 0, WS_HEADER_LEN);
+    if (start + WS_HEADER_LEN <= slots->page_len) {
+        memcpy(header, slots->page + start, WS_HEADER_LEN);
+        return 0;
+    }
+    n = ws_file_read(slots->fd, header, WS_HEADER_LEN, start);
+    return n < 0 ? -1 : 0;
+}
+
+/* The CRC of a record that does not lie in the page, a chunk at a time. */
+static int crc_of_chunks(int fd, uint64_t at, uint64_t end, uint32_t *crc)
+{
+    uint8_t chunk[WS_PAGE_LEN];
+
+    while (at < end) {
+        size_t len = end - at < sizeof chunk ? (size_t)(end - at)
+                                             : sizeof chunk;
+        ssize_t n = ws_file_read(fd, chunk, len, at);
+
+        if (n < 0)
+            return -1;
+        if ((size_t)n < len)
+            return 0;
+        *crc = ws_crc32(*crc, chunk, len);
+        at += len;
+    }
+    return 1;
+}
+
+/*
+ * The same, read into the caller's buffer: what a reader without a lock
+ * returns must be the very bytes that were checked.
+ */
+static int crc_of_body(ws_slots *slots, uint64_t start, size_t len,
+                       uint32_t *crc)
+{
+    ssize_t n;
+
+    if (len > slots->body_capacity) {
+        slots->needed = len;
+        return 1;
+    }
+    n = ws_file_read(slots->fd, slots->body, len, start);
+    if (n < 0)
+        return -1;
+    if ((size_t)n < len)
+        return 0;
+    *crc = ws_crc32(slots->name_crc, slots->body + 8, len - 8);
+    return 1;
+}
+
+/* 1 if the CRC fits, 0 if not, -1 with errno. */
+static int crc_fits(ws_slots *slots, int slot, const uint8_t *header)
+{
+    uint64_t start = ws_slot_start(slot);
+    uint64_t end = start + ws_record_len(header);
+    uint64_t at = start + WS_HEADER_LEN;
+    uint32_t crc = ws_crc32(slots->name_crc, header + 8, WS_HEADER_LEN - 8);
+    int done = 1;
+
+    if (end > slots->size && end > slots->page_len)
+        return 0;
+    if (end <= slots->page_len)
+        crc = ws_crc32(crc, slots->page + at, (size_t)(end - at));
+    else if (slots->body != NULL)
+        done = crc_of_body(slots, start, (size_t)(end - start), &crc);
+    else
+        done = crc_of_chunks(slots->fd, at, end, &crc);
+    if (done != 1 || slots->needed > 0)
+        return done;
+    return crc == ws_get_u32(header + 4);
+}
+
+/* A valid CRC over something this version must not interpret. */
+static int header_unsupported(const uint8_t *header)
+{
+    return (WS_FLAGS(header) & ~WS_FLAG_SUPERSEDED) != 0 ||
+           !all_zero(header + 42, 6);
+}
+
+static int header_damaged(const uint8_t *header)
+{
+    return !isfinite(WS_CREATED(header)) || !isfinite(WS_STORED(header));
+}
+
+/* The plausible slot with the highest sequence number, or -1. */
+static int best_plausible(const uint8_t headers[][WS_HEADER_LEN],
+                          const enum slot_kind *kinds, int count)
+{
+    int best = -1;
+    int slot;
+
+    for (slot = 0; slot < count; slot++)
+        if (kinds[slot] == PLAUSIBLE &&
+            (best < 0 ||
+             WS_SEQUENCE(headers[slot]) > WS_SEQUENCE(headers[best])))
+            best = slot;
+    return best;
+}
+
+static void mark_torn(ws_slots *slots, enum slot_kind *kinds, int slot)
+{
+    kinds[slot] = TORN;
+    slots->torn[slot] = 1;
+    slots->any_torn = 1;
+}
+
+/* Takes the best slot whose CRC fits, telling torn ones on the way. */
+static int choose_live(ws_slots *slots, int locked, enum slot_kind *kinds,
+                       uint8_t headers[][WS_HEADER_LEN], int count)
+{
+    int best;
+
+    while ((best = best_plausible((const uint8_t(*)[WS_HEADER_LEN])headers,
+                                  kinds, count)) >= 0) {
+        int fits = crc_fits(slots, best, headers[best]);
+
+        if (fits < 0)
+            return WS_ERRNO;
+        if (fits && header_unsupported(headers[best]))
+            return WS_UNSUPPORTED;
+        if (fits && !header_damaged(headers[best])) {
+            slots->live = best;
+            memcpy(slots->header, headers[best], WS_HEADER_LEN);
+            return WS_OK;
+        }
+        mark_torn(slots, kinds, best);
+        if (!locked)
+            return WS_DAMAGED;
+    }
+    return WS_DAMAGED;
+}
+
+int ws_slots_scan(ws_slots *slots, int fd, uint64_t size,
+                  const char *name, int locked)
+{
+    uint8_t headers[WS_MAX_SLOTS][WS_HEADER_LEN];
+    enum slot_kind kinds[WS_MAX_SLOTS];
+    ssize_t n;
+    int slot;
+
+    slots->fd = fd;
+    slots->size = size;
+    slots->live = -1;
+    slots->any_torn = 0;
+    slots->unsupported = 0;
+    slots->needed = 0;
+    memset(slots->torn, 0, sizeof slots->torn);
+    slots->name_crc = ws_crc32(0, (const uint8_t *)name, WS_NAME_LEN);
+    n = ws_file_read(fd, slots->page,
+                     size < WS_PAGE_LEN ? (size_t)size : WS_PAGE_LEN, 0);
+    if (n < 0)
+        return WS_ERRNO;
+    slots->page_len = (size_t)n;
+    for (slot = 0; slot < WS_MAX_SLOTS && ws_slot_start(slot) < size;
+         slot++) {
+        if (header_load(slots, slot, headers[slot]) < 0)
+            return WS_ERRNO;
+        kinds[slot] = header_kind(headers[slot], ws_slot_size(slot));
+        if (kinds[slot] == TORN)
+            mark_torn(slots, kinds, slot);
+        if (kinds[slot] == NEWER)
+            slots->unsupported = 1;
+    }
+    if (slots->unsupported)
+        return WS_UNSUPPORTED;
+    if (slots->any_torn && !locked)
+        return WS_DAMAGED;
+    return choose_live(slots, locked, kinds, headers, slot);
+}

@@ -1,0 +1,195 @@
+/* Removing the expired sessions of one shard directory. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ws_internal.h"
+
+/* Empty files that are older than this by the kernel's clock are reaped. */
+#define ABANDONED_AFTER 3600.0
+
+typedef struct {
+    int dirfd;
+    const char *prefix;
+    size_t prefix_len;
+    double now, idle, lifetime;
+    double kernel_now;
+    char *odd;
+    size_t odd_left;
+    ws_swept *swept;
+} sweep;
+
+static double seconds(struct timespec t)
+{
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int is_session_name(const sweep *s, const char *file)
+{
+    size_t len = strspn(file, "0123456789abcdef");
+
+    return file[len] == '\0' && len + s->prefix_len == WS_NAME_LEN;
+}
+
+/* The caller is told the names of as many odd files as there is room for. */
+static void note_odd(sweep *s, const char *file)
+{
+    size_t len = strlen(file) + 1;
+
+    s->swept->odd++;
+    if (len > s->odd_left)
+        return;
+    memcpy(s->odd, file, len);
+    s->odd += len;
+    s->odd_left -= len;
+}
+
+static void note_failure(sweep *s)
+{
+    s->swept->failed++;
+    s->swept->error = errno;
+}
+
+/* The metadata only says whether the record is worth a look. */
+static int nominated(const sweep *s, const struct stat *info)
+{
+    double age = s->now - seconds(info->st_mtim);
+    double limit = s->idle;
+
+    if (s->lifetime > 0 && (limit <= 0 || s->lifetime < limit))
+        limit = s->lifetime;
+    if (info->st_size == 0)
+        return s->kernel_now - seconds(info->st_ctim) > ABANDONED_AFTER;
+    return (info->st_mode & S_IXUSR) != 0 || (limit > 0 && age > limit);
+}
+
+/* Is the record past its time?  A superseded one has a time of its own. */
+static int record_over(const sweep *s, const ws_slots *slots)
+{
+    const uint8_t *header = slots->header;
+    uint64_t at = ws_slot_start(slots->live) + WS_HEADER_LEN;
+    uint8_t until[8];
+
+    if (!(WS_FLAGS(header) & WS_FLAG_SUPERSEDED))
+        return ws_record_expired(header, s->now, s->idle, s->lifetime);
+    return ws_file_read(slots->fd, until, sizeof until, at) ==
+               (ssize_t)sizeof until &&
+           s->now >= ws_get_f64(until);
+}
+
+/* Under the lock, with the file shown to be the one of that name. */
+static void judge(sweep *s, const char *file, int fd, const struct stat *info)
+{
+    char name[WS_NAME_LEN + 1];
+    ws_slots slots;
+    int status = WS_OK;
+    int empty = info->st_size == 0;
+
+    memcpy(name, s->prefix, s->prefix_len);
+    memcpy(name + s->prefix_len, file, WS_NAME_LEN + 1 - s->prefix_len);
+    slots.body = NULL;
+    if (!empty)
+        status = ws_slots_scan(&slots, fd, (uint64_t)info->st_size, name, 1);
+    if (status == WS_ERRNO) {
+        note_failure(s);
+    } else if (status == WS_DAMAGED) {
+        note_odd(s, file);
+    } else if (status == WS_OK && (empty || record_over(s, &slots))) {
+        if (unlinkat(s->dirfd, file, 0) < 0)
+            note_failure(s);
+        else if (empty || (info->st_mode & S_IXUSR))
+            s->swept->reaped++;
+        else
+            s->swept->removed++;
+        return;
+    }
+    if (!empty && !(info->st_mode & S_IXUSR))
+        s->swept->live++;
+}
+
+/* Takes the lock of a nominated file, once, and judges it. */
+static void examine(sweep *s, const char *file)
+{
+    struct stat info;
+    int fd;
+    int status = ws_file_open(s->dirfd, file, O_RDONLY, &fd, &info);
+
+    if (status == WS_ABSENT)
+        return;
+    if (status != WS_OK) {
+        s->swept->live++;
+        note_failure(s);
+        return;
+    }
+    status = ws_file_lock(fd, LOCK_EX, 0);
+    if (status == WS_OK && fstat(fd, &info) < 0)
+        status = WS_ERRNO;
+    if (status == WS_OK)
+        status = ws_file_named(s->dirfd, file, &info);
+    if (status == WS_OK)
+        judge(s, file, fd, &info);
+    else if (status == WS_BUSY || status == WS_INTERRUPTED) {
+        s->swept->busy++;
+        s->swept->live += info.st_size > 0 && !(info.st_mode & S_IXUSR);
+    } else if (status == WS_ERRNO)
+        note_failure(s);
+    (void)ws_file_release(fd, 1, WS_OK);
+}
+
+static void visit(sweep *s, const char *file)
+{
+    struct stat info;
+
+    if (!is_session_name(s, file))
+        return;
+    if (fstatat(s->dirfd, file, &info, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (errno != ENOENT)
+            note_failure(s);
+        return;
+    }
+    if (!S_ISREG(info.st_mode))
+        return;
+    if (nominated(s, &info))
+        examine(s, file);
+    else if (info.st_size > 0 && !(info.st_mode & S_IXUSR))
+        s->swept->live++;
+}
+
+int ws_shard_sweep(const char *directory, const char *prefix,
+                   double now, double idle, double lifetime,
+                   char *odd, size_t odd_capacity, ws_swept *swept)
+{
+    sweep s = {.prefix = prefix, .prefix_len = strlen(prefix), .now = now,
+               .idle = idle, .lifetime = lifetime, .odd = odd,
+               .odd_left = odd_capacity, .swept = swept};
+    struct timespec kernel_now;
+    struct dirent *entry;
+    DIR *listing;
+    int error;
+
+    memset(swept, 0, sizeof *swept);
+    s.dirfd = open(directory,
+                   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s.dirfd < 0)
+        return errno == ENOENT ? WS_ABSENT : WS_ERRNO;
+    listing = fdopendir(s.dirfd);
+    if (listing == NULL) {
+        error = errno;
+        close(s.dirfd);
+        errno = error;
+        return WS_ERRNO;
+    }
+    clock_gettime(CLOCK_REALTIME, &kernel_now);
+    s.kernel_now = seconds(kernel_now);
+    while (errno = 0, (entry = readdir(listing)) != NULL)
+        visit(&s, entry->d_name);
+    error = errno;
+    closedir(listing);
+    errno = error;
+    return error == 0 ? WS_OK : WS_ERRNO;
+}

@@ -1,0 +1,117 @@
+/*
+ * websession, native part: the system calls of the hot path, one C call per
+ * operation.
+ *
+ * PURPOSE.  A session is one file holding a row of slots (FORMAT.md).  Every
+ * function below opens that file by path, does one whole operation on it and
+ * closes it again.  Nothing is kept between calls: no descriptor, no memory,
+ * no state.  The caller owns every buffer.  There is no cryptography here:
+ * the MAC of a record is made and checked by the caller, and these functions
+ * look at the header and the CRC only.
+ *
+ * GUARANTEE.  The live record of a file (the valid slot with the highest
+ * sequence number) is never overwritten.  All changes are made under
+ * flock(LOCK_EX) on the session's own file, after the file has been shown to
+ * be the one that its path names.  The lock is given up with LOCK_UN before
+ * the descriptor is closed, since a child forked in between would otherwise
+ * keep it.  Readers take no lock unless they meet a torn slot.
+ *
+ * CALLING SEQUENCE.  path is NUL-terminated; name is the session's handle,
+ * 32 characters of lower-case hex; record is a whole record as FORMAT.md
+ * describes it, of which CRC and sequence number are filled in here, in a
+ * copy of the header.  timeout is the longest wait for a lock in seconds.
+ *
+ * ERRORS.  Zero or a count is success, a negative ws_status is anything else.
+ * With WS_ERRNO the cause is in errno.  WS_INTERRUPTED means that a signal
+ * came while waiting for a lock and nothing was done: let the handlers run
+ * and call again.
+ *
+ * This file is read by the C compiler and by ffi.cdef(): no directives, and
+ * the includes it needs stand before the place that includes it.
+ */
+
+enum ws_status {
+    WS_OK = 0,
+    WS_ABSENT = -1,       /* no such session, or one deleted meanwhile */
+    WS_EXISTS = -2,       /* create: the path is taken */
+    WS_EXPIRED = -3,      /* commit: the live record is past a limit */
+    WS_CONFLICT = -4,     /* the live record is not what was assumed */
+    WS_SUPERSEDED = -5,   /* commit: the session has got a new ID */
+    WS_DAMAGED = -6,      /* under the lock, no slot is valid */
+    WS_UNSUPPORTED = -7,  /* a record of a newer format: leave it alone */
+    WS_UNSAFE = -8,       /* not a regular file, or another user's */
+    WS_BUSY = -9,         /* the lock was not to be had within timeout */
+    WS_INTERRUPTED = -10, /* a signal came while waiting: call again */
+    WS_EXHAUSTED = -11,   /* the sequence number is at its maximum */
+    WS_ERRNO = -12        /* a system call failed: see errno */
+};
+
+/*
+ * Draws length characters of alphabet, each with the same probability, from
+ * the system's CSPRNG.  alphabet_len is 2 to 256.  Writes no NUL.
+ */
+int ws_id_draw(char *out, size_t length,
+               const char *alphabet, size_t alphabet_len);
+
+/*
+ * Reads the live record into out and returns its length.  A length greater
+ * than capacity means that nothing was stored: call again with a buffer of at
+ * least that size.  capacity is at least 4096.
+ */
+int64_t ws_session_read(const char *path, const char *name,
+                        uint8_t *out, size_t capacity, double timeout);
+
+/*
+ * Makes a new session file with the record as its first state.
+ * durability: 0 none, 1 or more fdatasync before the lock is given up.
+ */
+int ws_session_create(const char *path, const char *name,
+                      const uint8_t *record, size_t record_len,
+                      int durability);
+
+/*
+ * Writes the record as the session's new state, if the live record
+ * - equals expected in all 64 bytes of its header (where expected is given),
+ * - is not superseded, and is not older at the time now than idle seconds
+ *   since it was stored or lifetime seconds since creation (0: no limit),
+ * - has the creation time and the env bytes of the new record, and
+ * - was not stored later than the new record, unless by more than an hour
+ *   (a clock that was wrong).
+ * header receives the 64 bytes of the header written, or with WS_CONFLICT,
+ * WS_EXPIRED and WS_SUPERSEDED those of the live record.
+ */
+int ws_session_commit(const char *path, const char *name,
+                      const uint8_t *record, size_t record_len,
+                      const uint8_t *expected,
+                      double now, double idle, double lifetime,
+                      int durability, double timeout, uint8_t *header);
+
+/*
+ * Unlinks the session.  With expected (64 bytes) only if the live record has
+ * that header; without, whatever the file holds.
+ */
+int ws_session_remove(const char *path, const char *name,
+                      const uint8_t *expected, double timeout);
+
+/* What a sweep of one shard directory found and did. */
+typedef struct {
+    int64_t live;    /* sessions left in force, superseded ones not counted */
+    int64_t removed; /* expired sessions unlinked */
+    int64_t reaped;  /* abandoned empty files, superseded sessions */
+    int64_t busy;    /* looked expired but were locked by somebody */
+    int64_t odd;     /* files that need the caller's attention */
+    int64_t failed;  /* files on which a system call failed */
+    int error;       /* the errno of the last of them */
+} ws_swept;
+
+/*
+ * Removes the expired sessions of one shard directory.  prefix is the part of
+ * the handle that the directory stands for (ws_session names are 32 - strlen
+ * (prefix) characters).  A modification time older than the smaller limit
+ * only nominates a file; its live record decides, under a lock that is tried
+ * once.  Names of damaged files go to odd, each NUL-terminated, as far as
+ * odd_capacity reaches.  Everything that is not a session stays.
+ */
+int ws_shard_sweep(const char *directory, const char *prefix,
+                   double now, double idle, double lifetime,
+                   char *odd, size_t odd_capacity, ws_swept *swept);

@@ -1,0 +1,86 @@
+/* What the C files share among themselves; see ws_api.h for the essay. */
+#ifndef WS_INTERNAL_H
+#define WS_INTERNAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "ws_api.h"
+
+#define WS_NAME_LEN 32
+#define WS_HEADER_LEN 64
+#define WS_SUPERSEDE_LEN 24 /* until (f64) and the successor's name */
+#define WS_PAGE_LEN 4096    /* what is read of a file at first */
+#define WS_MAX_SLOTS 20     /* the last one ends at 256 MiB */
+#define WS_FLAG_SUPERSEDED 1
+#define WS_CLOCK_SLACK 3600.0 /* how far ahead a clock may sensibly be */
+
+/* Little-endian fields of a header. */
+uint32_t ws_get_u32(const uint8_t *p);
+uint64_t ws_get_u64(const uint8_t *p);
+double ws_get_f64(const uint8_t *p);
+void ws_put_u32(uint8_t *p, uint32_t value);
+void ws_put_u64(uint8_t *p, uint64_t value);
+
+#define WS_SEQUENCE(header) ws_get_u64((header) + 8)
+#define WS_CREATED(header) ws_get_f64((header) + 16)
+#define WS_STORED(header) ws_get_f64((header) + 24)
+#define WS_ENV_LEN(header) ws_get_u32((header) + 32)
+#define WS_DATA_LEN(header) ws_get_u32((header) + 36)
+#define WS_FLAGS(header) ((header)[41])
+
+/* zlib's CRC-32, continued from crc. */
+uint32_t ws_crc32(uint32_t crc, const uint8_t *data, size_t len);
+
+/* The whole length of the record that this header begins. */
+uint64_t ws_record_len(const uint8_t *header);
+
+/* 1 if now is later than both limits allow (0: no limit), else 0. */
+int ws_record_expired(const uint8_t *header,
+                      double now, double idle, double lifetime);
+
+/* The slots of a file, looked at once. */
+typedef struct {
+    int fd;
+    uint64_t size;              /* of the file when it was looked at */
+    uint32_t name_crc;
+    uint8_t page[WS_PAGE_LEN];  /* the first bytes of the file */
+    size_t page_len;
+    int live;                   /* the best slot, or -1 */
+    int torn[WS_MAX_SLOTS];     /* 1: not empty and not valid */
+    int any_torn;
+    int unsupported;            /* a slot of a newer format was seen */
+    uint8_t header[WS_HEADER_LEN]; /* of the live slot */
+    uint8_t *body;              /* where a large record goes, or NULL */
+    size_t body_capacity;
+    size_t needed;              /* > 0: the body is too small, unchecked */
+} ws_slots;
+
+uint64_t ws_slot_start(int slot);
+uint64_t ws_slot_size(int slot);
+
+/*
+ * Finds the live slot.  body and body_capacity are the caller's to set.
+ * Without the lock (locked 0) it stops at the first sign of a torn slot with
+ * any_torn set, since then only a look under the lock tells.  Returns WS_OK, WS_DAMAGED, WS_UNSUPPORTED or WS_ERRNO.
+ */
+int ws_slots_scan(ws_slots *slots, int fd, uint64_t size,
+                  const char *name, int locked);
+
+/* pread and pwritev with short transfers and EINTR dealt with. */
+ssize_t ws_file_read(int fd, uint8_t *out, size_t len, uint64_t offset);
+int ws_file_write(int fd, const uint8_t *header,
+                  const uint8_t *rest, size_t rest_len, uint64_t offset);
+
+/* Opens a session file and checks that it is regular and ours. */
+int ws_file_open(int dirfd, const char *path, int flags,
+                 int *fd, struct stat *info);
+int ws_file_lock(int fd, int operation, double timeout);
+/* Gives the lock up, closes; returns status, or WS_ERRNO if close failed. */
+int ws_file_release(int fd, int locked, int status);
+/* WS_OK if path still names the file behind fd, else WS_ABSENT. */
+int ws_file_named(int dirfd, const char *path, const struct stat *info);
+
+#endif

@@ -1,0 +1,80 @@
+"""
+Server-side web sessions, one file per session, shared by many processes.
+
+    >>> import tempfile
+    >>> from websession import WebSession
+    >>> ws = WebSession(tempfile.mkdtemp(), expireRemove=3600)
+    >>> session_id = ws.newSession()
+    >>> _ = ws.storeSession(session_id, {"user": "ann"})
+    >>> ws.retrieveSession(session_id)
+    {'user': 'ann'}
+"""
+
+from __future__ import annotations
+
+from ._backend import BACKEND
+from .exceptions import (
+    BadSessionId,
+    CorruptData,
+    GenerateIDError,
+    InvalidSessionId,
+    MaxSessionCountExceeded,
+    SessionBusy,
+    SessionException,
+    SessionExpired,
+    SessionHijacked,
+    SessionLocked,
+    SessionRenewed,
+    SessionStoreError,
+    SessionTooLarge,
+    UnsafeStore,
+    WeakSessionIDWarning,
+)
+from .ids import SESSION_ID_CHARS
+from .session import SESSION_CROSSCHECKVARS, WebSession
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .cleanup import CleanUpThread
+    from .stores import FileStore, MappingStore, SessionStore
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BACKEND",
+    "SESSION_CROSSCHECKVARS",
+    "SESSION_ID_CHARS",
+    "BadSessionId",
+    "CleanUpThread",
+    "CorruptData",
+    "FileStore",
+    "GenerateIDError",
+    "InvalidSessionId",
+    "MappingStore",
+    "MaxSessionCountExceeded",
+    "SessionBusy",
+    "SessionException",
+    "SessionExpired",
+    "SessionHijacked",
+    "SessionLocked",
+    "SessionRenewed",
+    "SessionStore",
+    "SessionStoreError",
+    "SessionTooLarge",
+    "UnsafeStore",
+    "WeakSessionIDWarning",
+    "WebSession",
+]
+
+
+def __getattr__(name: str) -> object:
+    # Not everybody needs these, and threading alone takes a millisecond.
+    if name == "CleanUpThread":
+        from .cleanup import CleanUpThread
+
+        return CleanUpThread
+    if name in ("FileStore", "MappingStore", "SessionStore"):
+        from . import stores
+
+        return getattr(stores, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,241 @@
+"""
+The backend in C: the only module that touches `ffi` and `lib`.
+
+It checks lengths, calls, and turns what comes back into plain values or
+exceptions. What each function does is said in `_backend_py`, its twin, and in
+csrc/ws_api.h.
+"""
+
+from __future__ import annotations
+
+import time
+
+from . import _status as status
+from ._native import ffi, lib  # type: ignore[import-not-found]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+NAME = "c"
+
+_READ_LENGTH = 8192
+_ODD_LENGTH = 4096
+_NULL = ffi.NULL
+_new = ffi.new
+_buffer = ffi.buffer
+_read = lib.ws_session_read
+_commit = lib.ws_session_commit
+
+# Buffers wait here between calls: a thread or a signal handler that comes in
+# between finds the pool empty and makes its own.
+_pages: list[Any] = []
+_headers: list[Any] = []
+
+
+def draw_id(length: int, alphabet: bytes) -> str:
+    """
+    A random string from the system's CSPRNG, each character as likely.
+
+    Args:
+        length: how many characters.
+        alphabet: 2 to 256 distinct ASCII bytes.
+    """
+    if not 2 <= len(alphabet) <= 256:
+        raise ValueError("an alphabet has 2 to 256 characters")
+    out = _new("char[]", length)
+    if lib.ws_id_draw(out, length, alphabet, len(alphabet)) != 0:
+        status.fail(status.ERRNO, ffi.errno, b"")
+    return _buffer(out)[:].decode("ascii")
+
+
+def _check_name(name: bytes) -> None:
+    if len(name) != 32:
+        raise ValueError("a session's name has 32 characters")
+
+
+def _header_or_null(expected: bytes | None) -> Any:
+    if expected is None:
+        return _NULL
+    if len(expected) != 64:
+        raise ValueError("not the version of a session")
+    return expected
+
+
+def _again(call: Callable[[float], int], timeout: float) -> int:
+    """A signal ended a wait: handlers have run by now, so wait on."""
+    deadline = time.monotonic() + timeout
+    result: int = status.INTERRUPTED
+    while result == status.INTERRUPTED:
+        result = call(max(0.0, deadline - time.monotonic()))
+    return result
+
+
+def read(path: bytes, name: bytes, timeout: float) -> bytes | None:
+    """
+    The live record of a session, or None if there is no session.
+
+    Raises:
+        DamagedFile, CorruptData, UnsafeStore, SessionBusy, SessionStoreError
+    """
+    _check_name(name)
+    try:
+        page = _pages.pop()
+    except IndexError:
+        page = _new("uint8_t[]", _READ_LENGTH)
+    length = _read(path, name, page, _READ_LENGTH, timeout)
+    if 0 < length <= _READ_LENGTH:
+        raw: bytes = _buffer(page, length)[:]
+        _pages.append(page)
+        return raw
+    if length == status.ABSENT:
+        _pages.append(page)
+        return None
+    return _read_slowly(path, name, timeout, length)
+
+
+def _read_slowly(
+    path: bytes, name: bytes, timeout: float, length: int
+) -> bytes | None:
+    """The rest of `read`: large records, waits that were interrupted."""
+    capacity = _READ_LENGTH
+    page = None
+    while length > capacity or length == status.INTERRUPTED:
+        if page is None or length > capacity:
+            capacity = max(capacity, length)
+            page = _new("uint8_t[]", capacity)
+        if length == status.INTERRUPTED:
+            length = _again(
+                lambda left, page=page, capacity=capacity: _read(  # type: ignore[misc]
+                    path, name, page, capacity, left
+                ),
+                timeout,
+            )
+        else:
+            length = _read(path, name, page, capacity, timeout)
+    if length == status.ABSENT:
+        return None
+    if length < 0:
+        status.fail(length, ffi.errno, name)
+    raw: bytes = _buffer(page, length)[:]
+    return raw
+
+
+def create(path: bytes, name: bytes, record: bytes, durability: int) -> int:
+    """
+    Makes a new session file.
+
+    Returns:
+        OK, EXISTS if the path is taken, ABSENT if its directory is missing.
+    """
+    _check_name(name)
+    result: int = lib.ws_session_create(
+        path, name, record, len(record), durability
+    )
+    if result <= status.DAMAGED:
+        status.fail(result, ffi.errno, name)
+    return result
+
+
+def commit(
+    path: bytes,
+    name: bytes,
+    record: bytes,
+    expected: bytes | None,
+    now: float,
+    idle: float,
+    lifetime: float,
+    durability: int,
+    timeout: float,
+) -> tuple[int, bytes]:
+    """
+    Writes the session's new state, if the conditions of ws_session_commit
+    hold.
+
+    Returns:
+        Status and header. OK: the header as written. CONFLICT, EXPIRED,
+        SUPERSEDED: the live one. ABSENT: nothing.
+    """
+    _check_name(name)
+    assumed = _header_or_null(expected)
+    try:
+        header = _headers.pop()
+    except IndexError:
+        header = _new("uint8_t[]", 64)
+
+    def call(left: float) -> int:
+        result: int = _commit(
+            path, name, record, len(record), assumed, now, idle, lifetime,
+            durability, left, header,
+        )  # fmt: skip
+        return result
+
+    result = call(timeout)
+    if result == status.INTERRUPTED:
+        result = _again(call, timeout)
+    if result <= status.DAMAGED:
+        status.fail(result, ffi.errno, name)
+    written = b"" if result == status.ABSENT else _buffer(header)[:]
+    _headers.append(header)
+    return result, written
+
+
+def remove(
+    path: bytes, name: bytes, expected: bytes | None, timeout: float
+) -> int:
+    """
+    Unlinks the session; with `expected` only if that header is the live one.
+
+    Returns:
+        OK, ABSENT or CONFLICT.
+    """
+    _check_name(name)
+    header = _header_or_null(expected)
+    result: int = lib.ws_session_remove(path, name, header, timeout)
+    if result == status.INTERRUPTED:
+        result = _again(
+            lambda left: lib.ws_session_remove(path, name, header, left),
+            timeout,
+        )
+    if result <= status.DAMAGED:
+        status.fail(result, ffi.errno, name)
+    return result
+
+
+def sweep_shard(
+    directory: bytes, prefix: bytes, now: float, idle: float, lifetime: float
+) -> status.Swept | None:
+    """
+    Removes the expired sessions of one shard directory.
+
+    Args:
+        directory: path of the shard.
+        prefix: what of the handle the directory stands for.
+        now, idle, lifetime: seconds; limits of 0 do not count.
+
+    Returns:
+        What was done, or None if there is no such directory.
+    """
+    odd = _new("char[]", _ODD_LENGTH)
+    result = _new("ws_swept *")
+    outcome = lib.ws_shard_sweep(
+        directory, prefix, now, idle, lifetime, odd, _ODD_LENGTH, result
+    )
+    if outcome == status.ABSENT:
+        return None
+    if outcome != status.OK:
+        status.fail(outcome, ffi.errno, prefix)
+    swept = status.Swept()
+    swept.live, swept.removed = result.live, result.removed
+    swept.reaped, swept.busy = result.reaped, result.busy
+    swept.failed, swept.error = result.failed, result.error
+    swept.odd = [name for name in _buffer(odd)[:].split(b"\0") if name]
+    return swept
+
+
+def set_aside(path: bytes, name: bytes, target: bytes, timeout: float) -> bool:
+    """See `_backend_py.set_aside`: too rare to be worth compiling."""
+    from ._backend_py import set_aside
+
+    return set_aside(path, name, target, timeout)

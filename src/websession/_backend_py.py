@@ -1,0 +1,314 @@
+"""
+The backend in plain Python: the same functions as `_backend_c`, complete.
+
+Both read and write the same files, at the same time if need be. The rules are
+those of csrc/ws_api.h; `record.find_live` is the parser.
+"""
+
+from __future__ import annotations
+
+import os
+from fcntl import LOCK_EX, LOCK_SH
+
+from . import _status as status
+from ._files import File, Outcome
+from .record import (
+    CLOCK_SLACK,
+    HEADER,
+    HEADER_LENGTH,
+    MAX_SEQUENCE,
+    MAX_SLOTS,
+    SUPERSEDE,
+    SUPERSEDED,
+    Slots,
+    is_expired,
+    record_length,
+    slot_size,
+    slot_start,
+)
+
+NAME = "python"
+
+_MTIME_TOLERANCE = 0.1
+
+
+def draw_id(length: int, alphabet: bytes) -> str:
+    """
+    A random string from the system's CSPRNG, each character as likely.
+
+    Args:
+        length: how many characters.
+        alphabet: 2 to 256 distinct ASCII bytes.
+    """
+    # Bytes from `limit` on are drawn again, else some were likelier.
+    limit = 256 - 256 % len(alphabet)
+    table = alphabet * (limit // len(alphabet)) + bytes(256 - limit)
+    rejected = bytes(range(limit, 256))
+    drawn = b""
+    while len(drawn) < length:
+        missing = length - len(drawn)
+        pool = os.urandom(missing + missing // 2 + 8)
+        drawn += pool.translate(table, rejected)[:missing]
+    return drawn.decode("ascii")
+
+
+def _raise(outcome: Outcome, name: bytes) -> int:
+    """The status of an outcome that stores act on; the others raise."""
+    if outcome.status <= status.DAMAGED:
+        status.fail(outcome.status, outcome.error, name)
+    return outcome.status
+
+
+def read(path: bytes, name: bytes, timeout: float) -> bytes | None:
+    """
+    The live record of a session, or None if there is no session.
+
+    Raises:
+        DamagedFile, CorruptData, UnsafeStore, SessionBusy, SessionStoreError
+    """
+    try:
+        with File(path, os.O_RDONLY) as file:
+            if file.size == 0:
+                return None
+            found = file.scan(name, False)
+            if found.live < 0:
+                file.lock(LOCK_SH, timeout)
+                found = file.scan_locked(name)
+            return found.raw
+    except Outcome as outcome:
+        _raise(outcome, name)
+        return None
+    except OSError as error:
+        status.fail(status.ERRNO, error.errno or 0, name)
+
+
+def _agree_mtime(fd: int, stored: float) -> None:
+    """The sweep goes by mtime, so it must agree with the record's time."""
+    info = os.fstat(fd)
+    if abs(info.st_mtime - stored) >= _MTIME_TOLERANCE and abs(stored) < 1e11:
+        os.utime(fd, ns=(info.st_atime_ns, int(stored * 1e9)))
+
+
+def _write(
+    file: File,
+    name: bytes,
+    record: bytes,
+    sequence: int,
+    offset: int,
+    durability: int,
+) -> bytes:
+    """Completes the header, writes the record, returns the header."""
+    from zlib import crc32
+
+    rest = sequence.to_bytes(8, "little") + record[16:]
+    crc = crc32(rest, crc32(name))
+    whole = record[:4] + crc.to_bytes(4, "little") + rest
+    done = os.pwrite(file.fd, whole, offset)
+    while done < len(whole):
+        done += os.pwrite(file.fd, whole[done:], offset + done)
+    _agree_mtime(file.fd, HEADER.unpack_from(record)[4])
+    if durability > 0:
+        os.fdatasync(file.fd)
+    return whole[:HEADER_LENGTH]
+
+
+def _first_slot(length: int, apart_from: int) -> int:
+    for slot in range(MAX_SLOTS - 1):
+        if slot_size(slot) >= length and slot != apart_from:
+            return slot
+    raise OSError(22, "record does not fit into a session file")
+
+
+def _choose_slot(found: Slots, length: int) -> int:
+    # A torn slot that fits comes first, so that readers stop meeting it.
+    for slot in sorted(found.torn):
+        if slot_size(slot) >= length:
+            return slot
+    return _first_slot(length, found.live)
+
+
+def create(path: bytes, name: bytes, record: bytes, durability: int) -> int:
+    """
+    Makes a new session file.
+
+    Returns:
+        OK, EXISTS if the path is taken, ABSENT if its directory is missing.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    try:
+        slot = _first_slot(len(record), -1)
+        with File(path, flags) as file:
+            try:
+                file.lock(LOCK_EX, 0)
+            except Outcome as outcome:
+                # A sweep holds what it takes for abandoned.
+                outcome.status = status.EXISTS
+                raise
+            try:
+                if os.fstat(file.fd).st_mode & 0o777 != 0o600:
+                    os.fchmod(file.fd, 0o600)
+                _write(file, name, record, 1, slot_start(slot), durability)
+            except OSError:
+                if file.is_named(path):
+                    os.unlink(path)
+                raise
+            if os.fstat(file.fd).st_nlink == 0:
+                return status.EXISTS
+            file.unlock()
+        return status.OK
+    except Outcome as outcome:
+        return _raise(outcome, name)
+    except OSError as error:
+        status.fail(status.ERRNO, error.errno or 0, name)
+
+
+def _check(
+    found: Slots,
+    record: bytes,
+    expected: bytes | None,
+    now: float,
+    idle: float,
+    lifetime: float,
+) -> int:
+    """May the record follow the live one? See ws_session_commit."""
+    live = found.raw
+    if expected is not None and live[:HEADER_LENGTH] != expected:
+        return status.CONFLICT
+    if live[41] & SUPERSEDED:
+        return status.SUPERSEDED
+    _, _, sequence, created, stored, env_len = HEADER.unpack_from(live)[:6]
+    new = HEADER.unpack_from(record)
+    if is_expired(created, stored, now, idle, lifetime):
+        return status.EXPIRED
+    if 0 < stored - new[4] <= CLOCK_SLACK:
+        return status.CONFLICT
+    at = HEADER_LENGTH + (SUPERSEDE.size if new[8] & SUPERSEDED else 0)
+    env = live[HEADER_LENGTH : HEADER_LENGTH + env_len]
+    if created != new[3] or record[at : at + new[5]] != env:
+        return status.CONFLICT
+    if sequence == MAX_SEQUENCE:
+        return status.EXHAUSTED
+    return status.OK
+
+
+def commit(
+    path: bytes,
+    name: bytes,
+    record: bytes,
+    expected: bytes | None,
+    now: float,
+    idle: float,
+    lifetime: float,
+    durability: int,
+    timeout: float,
+) -> tuple[int, bytes]:
+    """
+    Writes the session's new state, if the conditions of ws_session_commit
+    hold.
+
+    Returns:
+        Status and header. OK: the header as written. CONFLICT, EXPIRED,
+        SUPERSEDED: the live one. ABSENT: nothing.
+    """
+    try:
+        length = len(record)
+        if length < HEADER_LENGTH or length != record_length(record[:64]):
+            raise OSError(22, "not a record")
+        _first_slot(length, -1)
+        with File(path, os.O_RDWR) as file:
+            file.lock(LOCK_EX, timeout)
+            info = os.fstat(file.fd)
+            if info.st_size == 0 or (
+                info.st_nlink != 1 and not file.is_named(path)
+            ):
+                return status.ABSENT, b""
+            found = file.scan_locked(name)
+            live = found.raw[:HEADER_LENGTH]
+            verdict = _check(found, record, expected, now, idle, lifetime)
+            if verdict == status.EXHAUSTED:
+                raise Outcome(verdict)
+            if verdict != status.OK:
+                return verdict, live
+            sequence = int.from_bytes(live[8:16], "little") + 1
+            offset = slot_start(_choose_slot(found, length))
+            header = _write(file, name, record, sequence, offset, durability)
+            if record[41] & SUPERSEDED:
+                os.fchmod(file.fd, 0o700)
+            file.unlock()
+        return status.OK, header
+    except Outcome as outcome:
+        return _raise(outcome, name), b""
+    except OSError as error:
+        status.fail(status.ERRNO, error.errno or 0, name)
+
+
+def remove(
+    path: bytes, name: bytes, expected: bytes | None, timeout: float
+) -> int:
+    """
+    Unlinks the session; with `expected` only if that header is the live one.
+
+    Returns:
+        OK, ABSENT or CONFLICT.
+    """
+    try:
+        with File(path, os.O_RDONLY) as file:
+            file.lock(LOCK_EX, timeout)
+            if not file.is_named(path):
+                return status.ABSENT
+            if expected is not None:
+                if os.fstat(file.fd).st_size == 0:
+                    return status.ABSENT
+                found = file.scan_locked(name)
+                if found.raw[:HEADER_LENGTH] != expected:
+                    return status.CONFLICT
+            os.unlink(path)
+            file.unlock()
+        return status.OK
+    except Outcome as outcome:
+        return _raise(outcome, name)
+    except OSError as error:
+        status.fail(status.ERRNO, error.errno or 0, name)
+
+
+def set_aside(path: bytes, name: bytes, target: bytes, timeout: float) -> bool:
+    """
+    Moves a file to `target` if, under the lock, no part of it is readable.
+
+    Returns:
+        Whether it was moved. A failure to move it is not an error: the file
+        stays where it is, and damaged.
+    """
+    try:
+        with File(path, os.O_RDONLY) as file:
+            file.lock(LOCK_EX, timeout)
+            if not file.is_named(path):
+                return False
+            try:
+                file.scan_locked(name)
+            except Outcome as outcome:
+                if outcome.status == status.DAMAGED and file.size > 0:
+                    os.rename(path, target)
+                    return True
+    except (Outcome, OSError):
+        pass
+    return False
+
+
+def sweep_shard(
+    directory: bytes, prefix: bytes, now: float, idle: float, lifetime: float
+) -> status.Swept | None:
+    """
+    Removes the expired sessions of one shard directory.
+
+    Args:
+        directory: path of the shard.
+        prefix: what of the handle the directory stands for.
+        now, idle, lifetime: seconds; limits of 0 do not count.
+
+    Returns:
+        What was done, or None if there is no such directory.
+    """
+    from ._sweep_py import sweep
+
+    return sweep(directory, prefix, now, idle, lifetime)

@@ -1,0 +1,98 @@
+"""
+What both backends say of an operation: plain numbers for the outcomes that a
+store acts on, exceptions for the rest.
+
+The numbers are those of ``enum ws_status`` in csrc/ws_api.h; a test holds the
+two against each other.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .exceptions import (
+    CorruptData,
+    SessionBusy,
+    SessionStoreError,
+    UnsafeStore,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+OK = 0
+ABSENT = -1
+EXISTS = -2
+EXPIRED = -3
+CONFLICT = -4
+SUPERSEDED = -5
+DAMAGED = -6
+UNSUPPORTED = -7
+UNSAFE = -8
+BUSY = -9
+INTERRUPTED = -10
+EXHAUSTED = -11
+ERRNO = -12
+
+
+class DamagedFile(CorruptData):
+    """No slot of the file is valid: the store moves it to ``.damaged/``."""
+
+
+def fail(status: int, error: int, name: bytes) -> NoReturn:
+    """
+    Raises what an outcome means that no store acts on.
+
+    Args:
+        status: one of the numbers above, from DAMAGED on.
+        error: errno, for ERRNO.
+        name: the handle, for the message.
+    """
+    handle = name.decode("ascii", "replace")
+    if status == DAMAGED:
+        raise DamagedFile(f"no readable state in the file of {handle}")
+    if status == UNSUPPORTED:
+        raise CorruptData(
+            f"{handle} was written by a newer version of websession; "
+            "it is left as it is"
+        )
+    if status == UNSAFE:
+        raise UnsafeStore(
+            f"the file of {handle} is not a regular file of this user; "
+            "it is not touched"
+        )
+    if status == BUSY:
+        raise SessionBusy(
+            f"another process holds the file of {handle} locked; "
+            "is it stopped?"
+        )
+    if status == EXHAUSTED:
+        raise SessionStoreError(
+            f"the sequence numbers of {handle} are used up; delete it"
+        )
+    raise SessionStoreError(error, f"{os.strerror(error)} (session {handle})")
+
+
+class Swept:
+    """
+    What a sweep of a shard found and did.
+
+    Attributes:
+        live: sessions left in force (superseded ones are not counted).
+        removed: expired sessions deleted.
+        reaped: abandoned empty files and superseded sessions deleted.
+        busy: files that looked expired but were locked by somebody.
+        failed: files on which a system call failed.
+        error: the errno of the last of these, or 0.
+        odd: file names of damaged sessions, as far as there was room.
+    """
+
+    __slots__ = (
+        "busy", "error", "failed", "live", "odd", "reaped", "removed"
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.live = self.removed = self.reaped = 0
+        self.busy = self.failed = self.error = 0
+        self.odd: list[bytes] = []

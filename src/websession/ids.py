@@ -1,0 +1,70 @@
+"""
+Session IDs: what they are made of, drawing them, and the handle of an ID.
+
+The handle is the first 128 bits of the ID's SHA-256 in lower-case hex. It
+names the session wherever somebody could read it: on disk, in logs, in
+listings. Nobody gets from a handle to an ID that works.
+"""
+
+from __future__ import annotations
+
+try:
+    # Without hashlib, whose import loads all of OpenSSL: 3 ms per CGI request.
+    from _sha2 import sha256 as _sha256  # type: ignore[import-not-found]
+except ImportError:
+    try:
+        from _sha256 import sha256 as _sha256  # type: ignore
+    except ImportError:
+        from hashlib import sha256 as _sha256
+
+__all__ = [
+    "HANDLE_LENGTH",
+    "MIN_ENTROPY_BITS",
+    "SESSION_ID_CHARS",
+    "alphabet",
+    "entropy_bits",
+    "handle",
+]
+
+SESSION_ID_CHARS = (
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
+)
+"""The characters of session IDs unless others are asked for."""
+
+HANDLE_LENGTH = 32
+MIN_ENTROPY_BITS = 64
+
+
+def alphabet(chars: str) -> bytes:
+    """
+    The distinct characters of `chars`, as the drawing functions want them.
+
+    Args:
+        chars: at least two distinct printable ASCII characters.
+
+    Raises:
+        ValueError: fewer than two, or others than printable ASCII, which
+            would not survive in a cookie.
+    """
+    distinct = "".join(dict.fromkeys(chars))
+    if len(distinct) < 2:
+        raise ValueError(
+            "sessionIDChars needs at least two distinct characters"
+        )
+    if not (distinct.isascii() and distinct.isprintable()):
+        raise ValueError("sessionIDChars must be printable ASCII characters")
+    return distinct.encode("ascii")
+
+
+def entropy_bits(length: int, chars: str) -> float:
+    """How many bits of entropy an ID of `length` characters has."""
+    from math import log2
+
+    return length * log2(len(set(chars)))
+
+
+def handle(session_id: str) -> bytes:
+    """The handle of an ID: 32 bytes of lower-case hex."""
+    # surrogatepass: whatever str there is has a handle, and nobody's session.
+    encoded = session_id.encode("utf-8", "surrogatepass")
+    return _sha256(encoded).hexdigest()[:HANDLE_LENGTH].encode("ascii")

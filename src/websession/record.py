@@ -1,0 +1,292 @@
+"""
+A session's bytes: records, slots and the MAC, as csrc/FORMAT.md describes.
+
+This is the readable reference of the format. The Python backend runs on
+`find_live`; the C backend has the same in slots.c, and tests hold the two
+against each other.
+"""
+
+from __future__ import annotations
+
+from _operator import _compare_digest as compare_digest
+from math import isfinite
+from struct import Struct
+
+try:
+    from _blake2 import blake2b  # as in ids.py: leaner than hashlib
+except ImportError:
+    from hashlib import blake2b
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = [
+    "HEADER_LENGTH",
+    "MAGIC",
+    "PAGE",
+    "SUPERSEDED",
+    "Keyring",
+    "SessionRecord",
+    "Slots",
+    "find_live",
+    "is_expired",
+    "pack",
+    "slot_size",
+    "slot_start",
+]
+
+MAGIC = b"WSF\x01"
+HEADER_LENGTH = 64
+PAGE = 4096
+MAX_SLOTS = 20
+SUPERSEDED = 1
+CLOCK_SLACK = 3600.0
+MAX_SEQUENCE = (1 << 64) - 1
+MIN_SECRET_LENGTH = 16
+
+# magic, crc, sequence, created, stored, env and data length, serialiser,
+# flags, reserved, MAC
+HEADER = Struct("<4sIQddIIBB6s16s")
+SUPERSEDE = Struct("<d16s")
+_SIGNED = slice(16, 48)
+_ZEROS = bytes(HEADER_LENGTH)
+
+
+class SessionRecord:
+    """
+    A session as a store hands it out.
+
+    Attributes:
+        created: seconds since the epoch; never changes.
+        stored: when it was last stored or touched.
+        env: the cross-check variables.
+        data: what the application stored.
+        version: opaque; differs after every write. For `commit` and `delete`.
+        superseded: True if another ID has replaced this one and it can only
+            be read any more.
+    """
+
+    __slots__ = ("created", "data", "env", "stored", "superseded", "version")
+
+    def __init__(
+        self,
+        created: float,
+        stored: float,
+        env: dict[str, object],
+        data: object,
+        version: object,
+        superseded: bool = False,
+    ) -> None:
+        self.created = created
+        self.stored = stored
+        self.env = env
+        self.data = data
+        self.version = version
+        self.superseded = superseded
+
+
+def is_expired(
+    created: float, stored: float, now: float, idle: float, lifetime: float
+) -> bool:
+    """Past the idle limit or the lifetime, in seconds; 0: no such limit."""
+    return (idle > 0 and now - stored > idle) or (
+        lifetime > 0 and now - created > lifetime
+    )
+
+
+def slot_start(slot: int) -> int:
+    """Offset of a slot in the file."""
+    return 512 << (slot - 1) if slot else 0
+
+
+def slot_size(slot: int) -> int:
+    """Bytes of a slot."""
+    return 512 << (slot - 1) if slot else 512
+
+
+def record_length(header: bytes) -> int:
+    """The whole length of the record that `header` begins."""
+    fields = HEADER.unpack(header)
+    extra = SUPERSEDE.size if fields[8] & SUPERSEDED else 0
+    return HEADER_LENGTH + extra + int(fields[5]) + int(fields[6])
+
+
+class Keyring:
+    """
+    Makes and checks the MAC of records.
+
+    Args:
+        secrets: each at least 16 bytes; the last one signs, all verify. Each
+            is derived to 32 bytes first, so any length and form will do.
+        store_id: the random ID of the store, so that a record of one store is
+            nothing in another.
+
+    Raises:
+        ValueError: no secret, or a short one.
+    """
+
+    def __init__(self, secrets: Sequence[bytes], store_id: bytes) -> None:
+        keys = [self.derive(secret) for secret in secrets]
+        if not keys:
+            raise ValueError("at least one secret is needed")
+        self._states = [
+            blake2b(store_id, key=key, digest_size=16) for key in keys
+        ]
+        self._states.reverse()
+        self._sign_state = self._states[0]
+
+    @staticmethod
+    def derive(secret: bytes) -> bytes:
+        """The 32-byte key of a secret; ValueError if it is too short."""
+        if len(secret) < MIN_SECRET_LENGTH:
+            raise ValueError(
+                f"a secret needs at least {MIN_SECRET_LENGTH} bytes"
+            )
+        return blake2b(secret, digest_size=32, person=b"websession-key").digest()
+
+    @classmethod
+    def fingerprint(cls, secret: bytes) -> str:
+        """16 hex digits that tell whether two secrets are the same."""
+        key = cls.derive(secret)
+        return blake2b(key, digest_size=8, person=b"websession-fpr").hexdigest()
+
+    def sign(self, name: bytes, header: bytes, payload: bytes) -> bytes:
+        """The MAC of a record whose header has everything else in place."""
+        state = self._sign_state.copy()
+        state.update(name + MAGIC + header[_SIGNED] + payload)
+        return state.digest()
+
+    def verifies(self, name: bytes, raw: bytes) -> bool:
+        """Whether one of the secrets has signed this record."""
+        signed = name + raw[:4] + raw[_SIGNED] + raw[HEADER_LENGTH:]
+        for state in self._states:
+            state = state.copy()
+            state.update(signed)
+            if compare_digest(state.digest(), raw[48:64]):
+                return True
+        return False
+
+
+def pack(
+    keyring: Keyring,
+    name: bytes,
+    created: float,
+    stored: float,
+    env: bytes,
+    data: bytes,
+    serializer: int,
+    supersede: bytes = b"",
+) -> bytes:
+    """
+    A record ready for a backend, which fills in sequence number and CRC.
+
+    Args:
+        supersede: 24 bytes, see `SUPERSEDE`, or nothing.
+    """
+    payload = supersede + env + data
+    header = HEADER.pack(
+        MAGIC,
+        0,
+        0,
+        created,
+        stored,
+        len(env),
+        len(data),
+        serializer,
+        SUPERSEDED if supersede else 0,
+        b"\0\0\0\0\0\0",
+        b"",
+    )
+    return header[:48] + keyring.sign(name, header, payload) + payload
+
+
+class Slots:
+    """What `find_live` found: the live slot, and how the others look."""
+
+    __slots__ = ("live", "raw", "torn", "unsupported")
+
+    def __init__(self) -> None:
+        self.live = -1
+        self.raw = b""
+        self.torn: list[int] = []
+        self.unsupported = False
+
+
+def _classify(
+    page: bytes, size: int, read_at: Callable[[int, int], bytes], found: Slots
+) -> list[tuple[int, int, bytes]]:
+    """The plausible slots as (sequence, slot, header), best first."""
+    plausible = []
+    for slot in range(MAX_SLOTS):
+        start = slot_start(slot)
+        if start >= size:
+            break
+        header = page[start : start + HEADER_LENGTH]
+        if len(header) < HEADER_LENGTH:
+            if start + HEADER_LENGTH > len(page) < size:
+                header = read_at(HEADER_LENGTH, start)
+            header = header.ljust(HEADER_LENGTH, b"\0")
+        if header == _ZEROS:
+            continue
+        if header[:4] == MAGIC and record_length(header) <= slot_size(slot):
+            sequence = int.from_bytes(header[8:16], "little")
+            plausible.append((sequence, -slot, header))
+        elif header[:3] == MAGIC[:3] and header[3] > MAGIC[3]:
+            found.unsupported = True
+        else:
+            found.torn.append(slot)
+    plausible.sort(reverse=True)
+    return plausible
+
+
+def find_live(
+    page: bytes,
+    size: int,
+    read_at: Callable[[int, int], bytes],
+    name: bytes,
+    locked: bool,
+) -> Slots:
+    """
+    Finds the live record: of the valid slots the one with the highest
+    sequence number, of equal ones the first.
+
+    Args:
+        page: the first bytes of the file, up to `PAGE`.
+        size: of the file.
+        read_at: (length, offset) -> bytes, for what the page does not hold.
+        name: the handle, which the CRC starts from.
+        locked: whether the file is locked. If not, the search ends at the
+            first torn slot, since then only a look under the lock tells.
+
+    Returns:
+        `Slots`; `live` is -1 if there is none.
+    """
+    from zlib import crc32
+
+    found = Slots()
+    plausible = _classify(page, size, read_at, found)
+    if found.unsupported or (found.torn and not locked):
+        return found
+    for _, minus_slot, header in plausible:
+        start = slot_start(-minus_slot)
+        end = start + record_length(header)
+        raw = page[start:end] if end <= len(page) else b""
+        if not raw and end <= size:
+            raw = read_at(end - start, start)
+        crc = int.from_bytes(header[4:8], "little")
+        if (
+            len(raw) < end - start
+            or crc32(raw[8:], crc32(name)) != crc
+            or not all(map(isfinite, HEADER.unpack(raw[:HEADER_LENGTH])[3:5]))
+        ):
+            found.torn.append(-minus_slot)
+            if not locked:
+                return found
+            continue
+        if raw[41] & ~SUPERSEDED or any(raw[42:48]):
+            found.unsupported = True
+            return found
+        found.live, found.raw = -minus_slot, raw
+        return found
+    return found

@@ -1,0 +1,346 @@
+"""
+The directory of a `FileStore`: opening it safely, its marker and its key, and
+where in it a session lies.
+"""
+
+from __future__ import annotations
+
+import os
+from errno import EEXIST, ENOTDIR
+from stat import S_ISDIR, S_ISREG, S_ISVTX, S_IWOTH
+
+from ..exceptions import SessionStoreError, UnsafeStore
+from ..record import Keyring
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["DAMAGED", "FORMAT", "LOCKS", "TEMPORARY", "Layout"]
+
+FORMAT = 1
+MARKER, KEY = b".websession", b".key"
+LOCKS, COUNT, DAMAGED = b".locks", b".count", b".damaged"
+TEMPORARY = b".new-"
+KEY_LENGTH = 32
+SHARD_DIGITS = {16: 1, 256: 2, 4096: 3}
+NETWORK_TYPES = frozenset(
+    b"nfs nfs4 cifs smb3 smbfs 9p afs ceph lustre gfs2 ocfs2 coda ncpfs "
+    b"fuse.sshfs fuse.glusterfs fuse.s3fs fuse.rclone fuse.cephfs".split()
+)
+
+
+def network_type(root: bytes) -> str | None:
+    """The type of the network file system that `root` lies on, or None."""
+    try:
+        with open("/proc/self/mountinfo", "rb") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    best, kind = -1, b""
+    for line in lines:
+        left, _, right = line.partition(b" - ")
+        point = left.split(b" ")[4]
+        for escaped in (b"\\040", b"\\011", b"\\012", b"\\134"):
+            point = point.replace(escaped, bytes([int(escaped[1:], 8)]))
+        inside = root == point or root.startswith(point.rstrip(b"/") + b"/")
+        if inside and len(point) >= best:
+            best, kind = len(point), right.split(b" ")[0]
+    return kind.decode("ascii", "replace") if kind in NETWORK_TYPES else None
+
+
+def make_directory(path: bytes) -> None:
+    """mkdir that gives 0700 whatever the umask; nothing if it is there."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return
+    if os.stat(path).st_mode & 0o777 != 0o700:
+        os.chmod(path, 0o700)
+
+
+def sync_directory(path: bytes) -> None:
+    """Makes the names in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def check_directory(root: bytes) -> None:
+    """UnsafeStore, unless only this user can reach into the directory."""
+    shown = os.fsdecode(root)
+    info = os.lstat(root)
+    if not S_ISDIR(info.st_mode):
+        raise SessionStoreError(ENOTDIR, "not a directory", shown)
+    if info.st_uid != os.geteuid():
+        raise UnsafeStore(
+            f"{shown} belongs to user {info.st_uid}, this process runs as "
+            f"{os.geteuid()}: run it as the owner, or use another directory"
+        )
+    if info.st_mode & 0o077:
+        raise UnsafeStore(
+            f"{shown} is open to other users "
+            f"(mode {info.st_mode & 0o777:03o}): chmod 700 {shown}"
+        )
+    parent = root
+    while parent not in (b"/", b"//"):
+        parent = os.path.dirname(parent)
+        mode = os.stat(parent).st_mode
+        if mode & S_IWOTH and not mode & S_ISVTX:
+            raise UnsafeStore(
+                f"anybody can replace {shown}, since {os.fsdecode(parent)} "
+                f"is writable by all without the sticky bit: "
+                f"chmod o-w {os.fsdecode(parent)}, or use another directory"
+            )
+
+
+def make_file(path: bytes, content: bytes) -> None:
+    """
+    Makes a file that is complete when it appears; nothing if it is there.
+
+    O_EXCL and then writing would let a second process read half of it.
+    """
+    temporary = os.path.join(
+        os.path.dirname(path), TEMPORARY + os.urandom(8).hex().encode()
+    )
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(temporary, flags, 0o600)
+    try:
+        try:
+            os.fchmod(fd, 0o600)
+            os.write(fd, content)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.link(temporary, path, follow_symlinks=False)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(temporary)
+    sync_directory(os.path.dirname(path))
+
+
+def read_file(path: bytes) -> bytes | None:
+    """A small file of the store, checked to be ours; None if missing."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SessionStoreError(
+            error.errno, error.strerror, os.fsdecode(path)
+        ) from error
+    try:
+        info = os.fstat(fd)
+        if (
+            not S_ISREG(info.st_mode)
+            or info.st_uid != os.geteuid()
+            or info.st_mode & 0o077
+        ):
+            raise UnsafeStore(
+                f"{os.fsdecode(path)} must be a regular file of this user "
+                f"with mode 600, it has mode {info.st_mode & 0o777:03o}"
+            )
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)
+
+
+class Layout:
+    """
+    An opened store directory.
+
+    Args:
+        path: the directory; made if it is missing.
+        secrets: the application's own, oldest first; empty: the store keeps
+            a random one in ``.key``.
+        shards: directories to spread a new store over: 16, 256 or 4096.
+        allow_network: do not refuse network file systems.
+
+    Attributes:
+        root: absolute path, resolved once.
+        digits: how many digits of a handle name its shard.
+        shards: how many there are.
+        keyring: makes and checks the MACs.
+
+    Raises:
+        UnsafeStore, SessionStoreError: what is wrong and what to do.
+        ValueError: a secret that is too short, an impossible `shards`.
+    """
+
+    def __init__(
+        self,
+        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        secrets: Sequence[bytes],
+        shards: int,
+        allow_network: bool,
+    ) -> None:
+        if shards not in SHARD_DIGITS:
+            raise ValueError("shards must be 16, 256 or 4096")
+        self.root = os.path.realpath(os.fsencode(path))
+        self.shown = os.fsdecode(self.root)
+        fingerprints = [Keyring.fingerprint(secret) for secret in secrets]
+        try:
+            self._make_root()
+            check_directory(self.root)
+            if not allow_network:
+                self._refuse_network()
+            marker = self._read_marker()
+            if marker is None:
+                marker = self._initialise(bool(secrets), shards)
+            if not secrets:
+                secrets = [self._read_key(marker)]
+            self._check_key(marker, fingerprints)
+        except OSError as error:
+            if isinstance(error, SessionStoreError):
+                raise
+            raise SessionStoreError(
+                error.errno, error.strerror, error.filename or self.shown
+            ) from error
+        self.shards = int(marker[b"shards"])
+        self.digits = SHARD_DIGITS[self.shards]
+        self.keyring = Keyring(secrets, bytes.fromhex(marker[b"id"].decode()))
+        self._prefix = self.root + b"/"
+
+    def _make_root(self) -> None:
+        missing = []
+        path = self.root
+        while not os.path.isdir(path):
+            missing.append(path)
+            path = os.path.dirname(path)
+        for path in reversed(missing):
+            make_directory(path)
+
+    def _refuse_network(self) -> None:
+        kind = network_type(self.root)
+        if kind is not None:
+            raise UnsafeStore(
+                f"{self.shown} is on a network file system ({kind}), where "
+                "stale pages and locks lose sessions: use a local directory, "
+                "or allow_network=True if only one machine writes to it"
+            )
+
+    def _read_marker(self) -> dict[bytes, bytes] | None:
+        raw = read_file(self.join(MARKER))
+        if raw is None:
+            return None
+        fields = dict(
+            line.partition(b" ")[::2] for line in raw.strip().split(b"\n")
+        )
+        version = fields.get(b"websession-store", b"")
+        if version.isdigit() and int(version) > FORMAT:
+            raise SessionStoreError(
+                f"{self.shown} has format {int(version)}, this version of "
+                f"websession reads format {FORMAT}: upgrade websession"
+            )
+        good = (
+            version == b"%d" % FORMAT
+            and fields.get(b"shards") in (b"16", b"256", b"4096")
+            and len(fields.get(b"id", b"")) == 32
+            and b"key" in fields
+        )
+        if not good:
+            raise SessionStoreError(
+                f"{self.shown}/.websession is damaged: restore it from a "
+                "backup, or use another directory"
+            )
+        return fields
+
+    def _initialise(
+        self, own_secrets: bool, shards: int
+    ) -> dict[bytes, bytes]:
+        """Makes key and marker; of several processes at once, one wins."""
+        known = (KEY, LOCKS, COUNT, DAMAGED)
+        others = [
+            name
+            for name in os.listdir(self.root)
+            if name not in known and not name.startswith(TEMPORARY)
+        ]
+        if others and read_file(self.join(MARKER)) is None:
+            raise SessionStoreError(
+                EEXIST,
+                "not a session store, and not empty (there is "
+                f"{os.fsdecode(min(others))!r}): name a new directory",
+                self.shown,
+            )
+        key = b"application"
+        if not own_secrets:
+            make_file(self.join(KEY), os.urandom(KEY_LENGTH))
+            key = b"file:" + Keyring.fingerprint(self._read_key()).encode()
+        from time import gmtime, strftime
+
+        lines = (
+            b"websession-store %d" % FORMAT,
+            b"shards %d" % shards,
+            b"id " + os.urandom(16).hex().encode(),
+            b"key " + key,
+            b"made " + strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()).encode(),
+            b"",
+        )
+        make_file(self.join(MARKER), b"\n".join(lines))
+        marker = self._read_marker()
+        if marker is None:
+            raise SessionStoreError(f"{self.shown}/.websession went away")
+        return marker
+
+    def _read_key(self, marker: dict[bytes, bytes] | None = None) -> bytes:
+        if marker and marker.get(b"key") == b"application":
+            raise SessionStoreError(
+                f"{self.shown} was made with the application's own secret: "
+                "pass it as secret="
+            )
+        key = read_file(self.join(KEY))
+        if key is None or len(key) != KEY_LENGTH:
+            raise SessionStoreError(
+                f"{self.shown}/.key is {'missing' if key is None else 'damaged'}"
+                ": restore it from a backup; without it no session can be read"
+            )
+        return key
+
+    def _check_key(
+        self, marker: dict[bytes, bytes], fingerprints: list[str]
+    ) -> None:
+        kept = marker[b"key"]
+        if not kept.startswith(b"file:"):
+            return
+        if not fingerprints:
+            fingerprints = [Keyring.fingerprint(self._read_key())]
+            advice = "restore the .key that belongs to it"
+        else:
+            advice = "put the bytes of its .key first in the list of secrets"
+        if kept[5:].decode("ascii", "replace") not in fingerprints:
+            raise SessionStoreError(
+                f"{self.shown} was made with another key: {advice}"
+            )
+
+    def join(self, *names: bytes) -> bytes:
+        """Path of something in the store."""
+        return b"/".join((self.root, *names))
+
+    def path(self, name: bytes) -> bytes:
+        """Path of the session with this handle."""
+        digits = self.digits
+        return self._prefix + name[:digits] + b"/" + name[digits:]
+
+    def prefix(self, shard: int) -> bytes:
+        """The digits that shard number 0, 1, ... stands for."""
+        return b"%0*x" % (self.digits, shard)
+
+    def directory(self, name: bytes) -> bytes:
+        """The shard directory of this handle."""
+        return self._prefix + name[: self.digits]
+
+    def make_shard(self, name: bytes) -> None:
+        """Makes the shard directory of this handle."""
+        if not os.path.isdir(self.root):
+            raise SessionStoreError(f"{self.shown} is gone: open the store again")
+        make_directory(self.directory(name))
+
+    def make(self, name: bytes) -> bytes:
+        """Makes one of the directories beside the shards; its path."""
+        path = self.join(name)
+        make_directory(path)
+        return path

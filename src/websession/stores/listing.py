@@ -1,0 +1,41 @@
+"""What may be known of the sessions of a `FileStore` without their IDs."""
+
+from __future__ import annotations
+
+import os
+
+from ..exceptions import CorruptData, SessionStoreError
+from ..record import HEADER
+from .count import counted_files
+from .keep import SessionInfo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from .layout import Layout
+
+__all__ = ["entries"]
+
+
+def entries(
+    layout: Layout, backend: ModuleType, timeout: float
+) -> Iterator[SessionInfo]:
+    """
+    Each session in force, one shard after the other. Authenticates nothing,
+    and skips what it cannot read.
+    """
+    for shard in range(layout.shards):
+        prefix = layout.prefix(shard)
+        for file in counted_files(layout, shard):
+            name = prefix + os.fsencode(file)
+            try:
+                raw = backend.read(layout.path(name), name, timeout)
+            except (CorruptData, SessionStoreError):
+                continue
+            if raw is not None:
+                fields = HEADER.unpack_from(raw)
+                yield SessionInfo(
+                    name.decode("ascii"), fields[3], fields[4], fields[6]
+                )

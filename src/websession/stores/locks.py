@@ -1,0 +1,161 @@
+"""
+Exclusive use of a session across processes, and the election of one sweeper.
+
+Both through `filelock`, which is imported when first needed (it takes longer
+than everything else here). Lock objects are made for each use and never kept:
+one made before a fork is of no use after it.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import get_ident
+
+from ..exceptions import SessionLocked, SessionStoreError
+from .layout import LOCKS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+    from .layout import Layout
+
+__all__ = ["StripeLock", "file_lock", "try_lock"]
+
+_POLL_INTERVAL = 0.01
+_STRIPE_DIGITS = 4
+
+
+def file_lock(path: bytes) -> BaseFileLock:
+    """A new lock on a file of the store."""
+    from filelock import FileLock
+
+    return FileLock(
+        os.fsdecode(path),
+        mode=0o600,
+        thread_local=False,
+        poll_interval=_POLL_INTERVAL,
+        # Where flock does not work, a lock file's mere existence would not do.
+        fallback_to_soft=False,
+    )
+
+
+def try_lock(path: bytes) -> BaseFileLock | None:
+    """The lock, acquired; None if somebody else has it."""
+    from filelock import Timeout
+
+    lock = file_lock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    except OSError as error:
+        raise SessionStoreError(
+            error.errno, error.strerror, os.fsdecode(path)
+        ) from error
+    return lock
+
+
+class _Held:
+    """A stripe that a thread of this process holds."""
+
+    __slots__ = ("depth", "lock")
+
+    def __init__(self, lock: BaseFileLock) -> None:
+        self.lock = lock
+        self.depth = 1
+
+
+# By process, thread and path: a forked child finds nothing of its parent's,
+# and every store object on one directory finds the same.
+_held: dict[tuple[int, int, bytes], _Held] = {}
+
+
+class StripeLock:
+    """
+    The lock of a session: one of 65,536 files that are shared by all sessions
+    whose handle begins alike, and never deleted.
+
+    A context manager, re-entrant in its thread. Tasks and greenlets of one
+    thread do not exclude each other.
+
+    Args:
+        layout: the store's directory.
+        name: the session's handle.
+        timeout: seconds to wait.
+        label: what others are told about the holder.
+    """
+
+    __slots__ = ("_key", "_label", "_layout", "_name", "_path", "_timeout")
+
+    def __init__(
+        self, layout: Layout, name: bytes, timeout: float, label: str
+    ) -> None:
+        self._layout = layout
+        self._name = name
+        self._timeout = timeout
+        self._label = label
+        self._path = layout.join(LOCKS, name[:_STRIPE_DIGITS] + b".lock")
+        self._key = (0, 0, b"")
+
+    def __enter__(self) -> None:
+        self._key = (os.getpid(), get_ident(), self._path)
+        held = _held.get(self._key)
+        if held is not None:
+            held.depth += 1
+        else:
+            _held[self._key] = _Held(self._acquire())
+
+    def __exit__(self, *exc: object) -> None:
+        held = _held.get(self._key)
+        if held is None or self._key[0] != os.getpid():
+            return  # a forked child: the lock is its parent's
+        held.depth -= 1
+        if held.depth == 0:
+            del _held[self._key]
+            self._note(b"")
+            held.lock.release()
+
+    def _acquire(self) -> BaseFileLock:
+        from filelock import Timeout
+
+        self._layout.make(LOCKS)
+        lock = file_lock(self._path)
+        try:
+            lock.acquire(timeout=self._timeout)
+        except Timeout:
+            raise SessionLocked(self._holder(), self._timeout) from None
+        except OSError as error:
+            raise SessionStoreError(
+                error.errno, error.strerror, os.fsdecode(self._path)
+            ) from error
+        from time import gmtime, strftime
+
+        since = strftime("%Y-%m-%d %H:%M:%S UTC", gmtime())
+        text = f"process {os.getpid()} since {since}"
+        text += f", session {self._name.decode('ascii')}"
+        if self._label:
+            text += f", {self._label}"
+        self._note(text.encode("utf-8", "replace"))
+        return lock
+
+    def _note(self, text: bytes) -> None:
+        """Says who holds the lock; only for the message of others."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        flags |= os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(self._path[:-5] + b".holder", flags, 0o600)
+            try:
+                os.write(fd, text)
+            finally:
+                os.close(fd)
+        except OSError:
+            pass  # the lock itself holds, whatever becomes of the note
+
+    def _holder(self) -> str:
+        try:
+            with open(self._path[:-5] + b".holder", "rb") as file:
+                text = file.read(500).decode("utf-8", "replace")
+        except OSError:
+            text = ""
+        return text or "another process"

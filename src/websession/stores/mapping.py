@@ -1,0 +1,353 @@
+"""
+`MappingStore`: sessions in any string-keyed mapping, in the layout of the
+original: ``id -> (timestamp, data)`` and ``'__session_checkvars__' + id ->
+dict``.
+
+A mapping cannot exclude other processes: within one process everything holds
+that the protocol says, across processes only what the mapping itself does.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import RLock
+
+from ..exceptions import (
+    CorruptData,
+    InvalidSessionId,
+    MaxSessionCountExceeded,
+    SessionRenewed,
+)
+from ..record import SessionRecord, is_expired
+from .keep import KEEP, SessionInfo
+from .threadlocks import ThreadLock, ThreadLocks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping
+    from typing import Any
+
+__all__ = ["CHECKVARS", "CheckVars", "MappingStore"]
+
+CHECKVARS = "__session_checkvars__"
+_STRIPES = 256
+
+
+class CheckVars(dict[str, object]):
+    """
+    The cross-check variables of a session: a dict, as in the original, that
+    also knows what the original had no place for.
+
+    Attributes:
+        created: creation time; None in sessions that the original made.
+        until, successor: set when another ID has replaced this one.
+    """
+
+    created: float | None = None
+    until: float | None = None
+    successor: str | None = None
+
+
+class MappingStore:
+    """
+    Sessions in a mapping; satisfies `SessionStore`.
+
+    Args:
+        mapping: string-keyed, like a dict or a shelve. Values are put in and
+            taken out as they are: a dict gives back the very object.
+        delete: called with ID and version of each session that a sweep finds
+            to be over, instead of `delete` of this object.
+    """
+
+    def __init__(
+        self,
+        mapping: MutableMapping[str, Any],
+        delete: Callable[[str, object], bool] | None = None,
+    ) -> None:
+        self._mapping = mapping
+        self._delete = delete or self.delete
+        self._locks = ThreadLocks()
+        # Versions are counters, shared by the IDs of a stripe: a change of
+        # another session looks like one of this at worst.
+        self._versions = [0] * _STRIPES
+        # Those that this process knows of: they do not count as sessions.
+        self._superseded: set[str] = set()
+        self._renew_lock()
+
+    def _renew_lock(self) -> None:
+        self._lock, self._pid = RLock(), os.getpid()
+
+    def _locked(self) -> RLock:
+        if self._pid != os.getpid():
+            self._renew_lock()  # another thread may have held it at the fork
+        return self._lock
+
+    def _version(self, session_id: str) -> int:
+        return self._versions[hash(session_id) % _STRIPES]
+
+    def _written(self, session_id: str) -> int:
+        stripe = hash(session_id) % _STRIPES
+        self._versions[stripe] += 1
+        self._sync()
+        return self._versions[stripe]
+
+    def _sync(self) -> None:
+        sync = getattr(self._mapping, "sync", None)
+        if sync is not None:
+            sync()
+
+    def _get(self, session_id: str) -> tuple[float, object, CheckVars]:
+        """Timestamp, data and cross-check variables, checked for form."""
+        # An ID that looks like the key of another one's variables is not one.
+        if session_id.startswith(CHECKVARS):
+            raise InvalidSessionId(session_id)
+        try:
+            timestamp, data = self._mapping[session_id]
+            stored = self._mapping[CHECKVARS + session_id]
+        except KeyError:
+            raise InvalidSessionId(session_id) from None
+        except (OSError, MemoryError):
+            raise  # failed to read, which says nothing about the data
+        except Exception as error:
+            raise CorruptData(
+                f"session data cannot be decoded: {error}"
+            ) from error
+        if not isinstance(timestamp, (int, float)) or not isinstance(
+            stored, dict
+        ):
+            raise CorruptData("session data has the wrong form")
+        env = stored if isinstance(stored, CheckVars) else CheckVars(stored)
+        return timestamp, data, env
+
+    def _put(
+        self, session_id: str, timestamp: float, data: object
+    ) -> int:
+        self._mapping[session_id] = (timestamp, data)
+        return self._written(session_id)
+
+    def _remove(self, session_id: str) -> bool:
+        found = False
+        self._superseded.discard(session_id)
+        for key in (session_id, CHECKVARS + session_id):
+            try:
+                del self._mapping[key]
+                found = True
+            except KeyError:
+                pass
+        self._written(session_id)
+        return found
+
+    def _is_over(self, env: CheckVars, now: float) -> bool:
+        """Whether a superseded session is over, by time or by log-out."""
+        if env.until is None:
+            return False
+        return now >= env.until or env.successor not in self._mapping
+
+    def _writable(
+        self, session_id: str, now: float, idle: float, lifetime: float
+    ) -> tuple[float, object, CheckVars]:
+        timestamp, data, env = self._get(session_id)
+        if env.until is not None:
+            if self._is_over(env, now):
+                raise InvalidSessionId(session_id)
+            raise SessionRenewed(session_id)
+        created = timestamp if env.created is None else env.created
+        if is_expired(created, timestamp, now, idle, lifetime):
+            raise InvalidSessionId(session_id)
+        return timestamp, data, env
+
+    # The protocol
+
+    def create(
+        self,
+        session_id: str,
+        data: object,
+        env: Mapping[str, object],
+        *,
+        now: float,
+        created: float | None = None,
+        limit: int | None = None,
+        idle: float = 0.0,
+        lifetime: float = 0.0,
+    ) -> bool:
+        """See `SessionStore.create`."""
+        checkvars = CheckVars(env)
+        checkvars.created = now if created is None else created
+        with self._locked():
+            if limit and self._is_full(limit):
+                raise MaxSessionCountExceeded(limit)
+            if session_id in self._mapping or session_id.startswith(CHECKVARS):
+                return False
+            self._mapping[CHECKVARS + session_id] = checkvars
+            self._put(session_id, now, data)
+        return True
+
+    def read(self, session_id: str, now: float) -> SessionRecord:
+        """See `SessionStore.read`."""
+        with self._locked():
+            timestamp, data, env = self._get(session_id)
+            if self._is_over(env, now):
+                raise InvalidSessionId(session_id)
+            return SessionRecord(
+                timestamp if env.created is None else env.created,
+                timestamp,
+                env,
+                data,
+                self._version(session_id),
+                env.until is not None,
+            )
+
+    def commit(
+        self,
+        session_id: str,
+        data: object,
+        *,
+        now: float,
+        idle: float = 0.0,
+        lifetime: float = 0.0,
+        expected: object = None,
+    ) -> object:
+        """See `SessionStore.commit`."""
+        with self._locked():
+            old = self._writable(session_id, now, idle, lifetime)
+            if expected not in (None, self._version(session_id)):
+                return None
+            if old[2].created is None:
+                # Made by the original: from now on its age is known.
+                old[2].created = old[0]
+                self._mapping[CHECKVARS + session_id] = old[2]
+            stored = old[0] if 0 < old[0] - now <= 3600.0 else now
+            return self._put(
+                session_id, stored, old[1] if data is KEEP else data
+            )
+
+    def supersede(
+        self,
+        session_id: str,
+        successor_id: str,
+        until: float,
+        *,
+        expected: object,
+        now: float,
+        idle: float = 0.0,
+        lifetime: float = 0.0,
+    ) -> bool:
+        """See `SessionStore.supersede`."""
+        with self._locked():
+            _, _, env = self._writable(session_id, now, idle, lifetime)
+            if expected != self._version(session_id):
+                return False
+            env.until, env.successor = until, successor_id
+            self._mapping[CHECKVARS + session_id] = env
+            self._superseded.add(session_id)
+            self._written(session_id)
+            return True
+
+    def delete(self, session_id: str, expected: object = None) -> bool:
+        """See `SessionStore.delete`."""
+        with self._locked():
+            if expected not in (None, self._version(session_id)):
+                return False
+            return self._remove(session_id)
+
+    def sweep(self, now: float, idle: float, lifetime: float) -> int:
+        """See `SessionStore.sweep`. Also drops variables without a session."""
+        removed = 0
+        for key in list(self._mapping.keys()):
+            try:
+                if key.startswith(CHECKVARS):
+                    self._drop_orphan(key)
+                    continue
+                ended, version = self._has_ended(key, now, idle, lifetime)
+                removed += ended and self._delete(key, version)
+            except Exception as error:
+                import logging
+
+                logging.getLogger("websession").warning(
+                    "sweep: a session could not be looked at: %s", error
+                )
+        return removed
+
+    def _drop_orphan(self, key: str) -> None:
+        with self._locked():
+            if key[len(CHECKVARS) :] not in self._mapping:
+                del self._mapping[key]
+                self._sync()
+
+    def _has_ended(
+        self, session_id: str, now: float, idle: float, lifetime: float
+    ) -> tuple[bool, object]:
+        """Whether a session is over, and the version that was looked at."""
+        with self._locked():
+            version = self._version(session_id)
+            try:
+                timestamp, _, env = self._get(session_id)
+            except InvalidSessionId:
+                return self._is_half(session_id, now, idle), version
+            except CorruptData:
+                return True, version
+            created = timestamp if env.created is None else env.created
+            over = self._is_over(env, now)
+            return (
+                over or is_expired(created, timestamp, now, idle, lifetime)
+            ), version
+
+    def _is_half(self, session_id: str, now: float, idle: float) -> bool:
+        """Old data whose variables are missing: a crash left it behind."""
+        match self._mapping.get(session_id):
+            case (int() | float() as timestamp, _):
+                return is_expired(timestamp, timestamp, now, idle, 0)
+        return False  # gone meanwhile, or not a session
+
+    def count(self) -> int:
+        """See `SessionStore.count`. Looks at every key."""
+        mapping = self._mapping
+        pairs = sum(
+            1
+            for key in list(mapping.keys())
+            if key.startswith(CHECKVARS) and key[len(CHECKVARS) :] in mapping
+        )
+        return pairs - sum(1 for each in self._superseded if each in mapping)
+
+    def _is_full(self, limit: int) -> bool:
+        # There cannot be more sessions than pairs of keys.
+        return len(self._mapping) // 2 >= limit and self.count() >= limit
+
+    def entries(self) -> Iterator[SessionInfo]:
+        """See `SessionStore.entries`. The size is None: nothing is packed."""
+        from ..ids import handle
+
+        for key in list(self._mapping.keys()):
+            if key.startswith(CHECKVARS):
+                continue
+            try:
+                timestamp, _, env = self._get(key)
+            except (InvalidSessionId, CorruptData):
+                continue
+            if env.until is None:
+                created = timestamp if env.created is None else env.created
+                name = handle(key).decode("ascii")
+                yield SessionInfo(name, created, timestamp, None)
+
+    def lock(
+        self, session_id: str, timeout: float, label: str = ""
+    ) -> ThreadLock:
+        """See `SessionStore.lock`; among the threads of this process only."""
+        return ThreadLock(self._locks, session_id, timeout, label)
+
+    def updating(self, session_id: str) -> ThreadLock:
+        """
+        The lock of the session: over a dict, a function that changes the
+        object itself could not be run a second time.
+        """
+        return self.lock(session_id, 10.0, "updateSession")
+
+    def sync(self) -> None:
+        """`sync` of the mapping, if it has one."""
+        self._sync()
+
+    def close(self) -> None:
+        """`close` of the mapping, if it has one."""
+        close = getattr(self._mapping, "close", None)
+        if close is not None:
+            close()
