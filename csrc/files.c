@@ -96,26 +96,20 @@ static int open_failure(void)
     }
 }
 
-int ws_file_open(int dirfd, const char *path, int flags,
-                 int *fd, struct stat *info)
+int ws_file_open(int dirfd, const char *path, int flags, int *fd)
 {
-    int saved;
-
     do
         *fd = openat(dirfd, path, flags | OPEN_FLAGS, 0600);
     while (*fd < 0 && errno == EINTR);
-    if (*fd < 0)
-        return open_failure();
-    if (fstat(*fd, info) < 0) {
-        saved = errno;
-        close(*fd);
-        errno = saved;
+    return *fd < 0 ? open_failure() : WS_OK;
+}
+
+int ws_file_check(int fd, struct stat *info)
+{
+    if (fstat(fd, info) < 0)
         return WS_ERRNO;
-    }
-    if (!S_ISREG(info->st_mode) || info->st_uid != geteuid()) {
-        close(*fd);
+    if (!S_ISREG(info->st_mode) || info->st_uid != geteuid())
         return WS_UNSAFE;
-    }
     return WS_OK;
 }
 

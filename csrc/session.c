@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <string.h>
 #include <sys/file.h>
 #include <time.h>
@@ -50,13 +51,16 @@ int64_t ws_session_read(const char *path, const char *name,
     struct stat info;
     int64_t len = WS_ABSENT;
     int fd;
-    int status = ws_file_open(AT_FDCWD, path, O_RDONLY, &fd, &info);
+    int status = ws_file_open(AT_FDCWD, path, O_RDONLY, &fd);
 
     if (status != WS_OK)
         return status;
     slots.body = out;
     slots.body_capacity = capacity;
-    if (info.st_size > 0) {
+    status = ws_file_check(fd, &info);
+    if (status != WS_OK) {
+        len = status;
+    } else if (info.st_size > 0) {
         status = ws_slots_scan(&slots, fd, (uint64_t)info.st_size, name, 0);
         if (status == WS_DAMAGED)
             status = scan_locked(&slots, fd, name, timeout);
@@ -121,12 +125,12 @@ static int first_slot(size_t record_len, int apart_from)
     return -1;
 }
 
-/* Is this a record at all, and one that a slot can hold? */
+/* Is this a record at all, and one that two slots can hold? */
 static int check_record(const uint8_t *record, size_t record_len)
 {
     if (record_len >= WS_HEADER_LEN && ws_record_len(record) == record_len &&
-        first_slot(record_len, -1) >= 0 &&
-        first_slot(record_len, -1) < WS_MAX_SLOTS - 1)
+        record_len <= ws_slot_size(WS_MAX_SLOTS - 2) &&
+        isfinite(WS_CREATED(record)) && isfinite(WS_STORED(record)))
         return WS_OK;
     errno = EINVAL;
     return WS_ERRNO;
@@ -200,11 +204,9 @@ static int look_locked(ws_slots *slots, int fd, const char *path,
                        const char *name)
 {
     struct stat info;
-    int status = WS_OK;
+    int status = ws_file_check(fd, &info);
 
-    if (fstat(fd, &info) < 0)
-        return WS_ERRNO;
-    if (info.st_nlink != 1)
+    if (status == WS_OK && info.st_nlink != 1)
         status = ws_file_named(AT_FDCWD, path, &info);
     if (status != WS_OK)
         return status;
@@ -216,7 +218,7 @@ static int look_locked(ws_slots *slots, int fd, const char *path,
 
 int ws_session_create(const char *path, const char *name,
                       const uint8_t *record, size_t record_len,
-                      int durability)
+                      int durability, double timeout)
 {
     uint8_t header[WS_HEADER_LEN];
     struct stat info;
@@ -225,26 +227,25 @@ int ws_session_create(const char *path, const char *name,
     int status = check_record(record, record_len);
 
     if (status == WS_OK)
-        status = ws_file_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL,
-                              &fd, &info);
+        status = ws_file_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL, &fd);
     if (status != WS_OK)
         return status;
-    status = ws_file_lock(fd, LOCK_EX, 0);
-    if (status == WS_BUSY)
-        status = WS_EXISTS; /* a sweep holds what it takes for abandoned */
+    /* A sweep or a deletion may have come first; they leave at once. */
+    while ((status = ws_file_lock(fd, LOCK_EX, timeout)) == WS_INTERRUPTED)
+        timeout -= 0.001;
     if (status != WS_OK)
         goto done;
     locked = 1;
-    if ((info.st_mode & 0777) != 0600 && fchmod(fd, 0600) < 0)
+    status = ws_file_check(fd, &info);
+    if (status == WS_OK && info.st_nlink == 0)
+        status = WS_EXISTS;
+    if (status == WS_OK && (info.st_mode & 0777) != 0600 &&
+        fchmod(fd, 0600) < 0)
         status = WS_ERRNO;
     if (status == WS_OK)
         status = write_record(fd, name, header, record, record_len, 1,
                               ws_slot_start(first_slot(record_len, -1)),
                               durability);
-    if (status == WS_OK && fstat(fd, &info) < 0)
-        status = WS_ERRNO;
-    if (status == WS_OK && info.st_nlink == 0)
-        status = WS_EXISTS;
     if (status == WS_ERRNO) {
         int saved = errno;
 
@@ -263,13 +264,12 @@ int ws_session_commit(const char *path, const char *name,
                       int durability, double timeout, uint8_t *header)
 {
     ws_slots slots;
-    struct stat info;
     int fd;
     int locked = 0;
     int status = check_record(record, record_len);
 
     if (status == WS_OK)
-        status = ws_file_open(AT_FDCWD, path, O_RDWR, &fd, &info);
+        status = ws_file_open(AT_FDCWD, path, O_RDWR, &fd);
     if (status != WS_OK)
         return status;
     status = ws_file_lock(fd, LOCK_EX, timeout);
@@ -301,7 +301,7 @@ int ws_session_remove(const char *path, const char *name,
     struct stat info;
     int fd;
     int locked = 0;
-    int status = ws_file_open(AT_FDCWD, path, O_RDONLY, &fd, &info);
+    int status = ws_file_open(AT_FDCWD, path, O_RDONLY, &fd);
 
     if (status != WS_OK)
         return status;
@@ -309,7 +309,11 @@ int ws_session_remove(const char *path, const char *name,
     if (status != WS_OK)
         goto done;
     locked = 1;
-    status = ws_file_named(AT_FDCWD, path, &info);
+    status = ws_file_check(fd, &info);
+    if (status == WS_OK && info.st_size == 0)
+        status = WS_ABSENT; /* somebody is about to make it */
+    if (status == WS_OK)
+        status = ws_file_named(AT_FDCWD, path, &info);
     if (status == WS_OK && expected != NULL) {
         status = look_locked(&slots, fd, path, name);
         if (status == WS_OK &&

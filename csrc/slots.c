@@ -183,9 +183,10 @@ static int choose_live(ws_slots *slots, int locked, enum slot_kind *kinds,
 
         if (fits < 0)
             return WS_ERRNO;
-        if (fits && header_unsupported(headers[best]))
+        /* Unchecked while the caller's buffer is too small to check it. */
+        if (fits && slots->needed == 0 && header_unsupported(headers[best]))
             return WS_UNSUPPORTED;
-        if (fits && !header_damaged(headers[best])) {
+        if (fits && (slots->needed > 0 || !header_damaged(headers[best]))) {
             slots->live = best;
             memcpy(slots->header, headers[best], WS_HEADER_LEN);
             return WS_OK;

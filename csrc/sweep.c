@@ -49,10 +49,10 @@ static void note_odd(sweep *s, const char *file)
     s->odd_left -= len;
 }
 
-static void note_failure(sweep *s)
+static void note_failure(sweep *s, int status)
 {
     s->swept->failed++;
-    s->swept->error = errno;
+    s->swept->error = status == WS_ERRNO ? errno : 0;
 }
 
 /* The metadata only says whether the record is worth a look. */
@@ -96,12 +96,12 @@ static void judge(sweep *s, const char *file, int fd, const struct stat *info)
     if (!empty)
         status = ws_slots_scan(&slots, fd, (uint64_t)info->st_size, name, 1);
     if (status == WS_ERRNO) {
-        note_failure(s);
+        note_failure(s, status);
     } else if (status == WS_DAMAGED) {
         note_odd(s, file);
     } else if (status == WS_OK && (empty || record_over(s, &slots))) {
         if (unlinkat(s->dirfd, file, 0) < 0)
-            note_failure(s);
+            note_failure(s, WS_ERRNO);
         else if (empty || (info->st_mode & S_IXUSR))
             s->swept->reaped++;
         else
@@ -113,51 +113,55 @@ static void judge(sweep *s, const char *file, int fd, const struct stat *info)
 }
 
 /* Takes the lock of a nominated file, once, and judges it. */
-static void examine(sweep *s, const char *file)
+static void examine(sweep *s, const char *file, int counts)
 {
     struct stat info;
     int fd;
-    int status = ws_file_open(s->dirfd, file, O_RDONLY, &fd, &info);
+    int status = ws_file_open(s->dirfd, file, O_RDONLY, &fd);
 
     if (status == WS_ABSENT)
         return;
     if (status != WS_OK) {
-        s->swept->live++;
-        note_failure(s);
+        s->swept->live += counts;
+        note_failure(s, status);
         return;
     }
     status = ws_file_lock(fd, LOCK_EX, 0);
-    if (status == WS_OK && fstat(fd, &info) < 0)
-        status = WS_ERRNO;
+    if (status == WS_OK)
+        status = ws_file_check(fd, &info);
     if (status == WS_OK)
         status = ws_file_named(s->dirfd, file, &info);
-    if (status == WS_OK)
+    if (status == WS_OK) {
         judge(s, file, fd, &info);
-    else if (status == WS_BUSY || status == WS_INTERRUPTED) {
+    } else if (status == WS_BUSY) {
         s->swept->busy++;
-        s->swept->live += info.st_size > 0 && !(info.st_mode & S_IXUSR);
-    } else if (status == WS_ERRNO)
-        note_failure(s);
+        s->swept->live += counts;
+    } else if (status != WS_ABSENT) {
+        s->swept->live += counts;
+        note_failure(s, status);
+    }
     (void)ws_file_release(fd, 1, WS_OK);
 }
 
 static void visit(sweep *s, const char *file)
 {
     struct stat info;
+    int counts;
 
     if (!is_session_name(s, file))
         return;
     if (fstatat(s->dirfd, file, &info, AT_SYMLINK_NOFOLLOW) < 0) {
         if (errno != ENOENT)
-            note_failure(s);
+            note_failure(s, WS_ERRNO);
         return;
     }
     if (!S_ISREG(info.st_mode))
         return;
+    counts = info.st_size > 0 && !(info.st_mode & S_IXUSR);
     if (nominated(s, &info))
-        examine(s, file);
-    else if (info.st_size > 0 && !(info.st_mode & S_IXUSR))
-        s->swept->live++;
+        examine(s, file, counts);
+    else
+        s->swept->live += counts;
 }
 
 int ws_shard_sweep(const char *directory, const char *prefix,

@@ -67,7 +67,7 @@ int64_t ws_session_read(const char *path, const char *name,
  */
 int ws_session_create(const char *path, const char *name,
                       const uint8_t *record, size_t record_len,
-                      int durability);
+                      int durability, double timeout);
 
 /*
  * Writes the record as the session's new state, if the live record

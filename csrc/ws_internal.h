@@ -74,9 +74,9 @@ ssize_t ws_file_read(int fd, uint8_t *out, size_t len, uint64_t offset);
 int ws_file_write(int fd, const uint8_t *header,
                   const uint8_t *rest, size_t rest_len, uint64_t offset);
 
-/* Opens a session file and checks that it is regular and ours. */
-int ws_file_open(int dirfd, const char *path, int flags,
-                 int *fd, struct stat *info);
+int ws_file_open(int dirfd, const char *path, int flags, int *fd);
+/* WS_UNSAFE unless it is a regular file of this user. */
+int ws_file_check(int fd, struct stat *info);
 int ws_file_lock(int fd, int operation, double timeout);
 /* Gives the lock up, closes; returns status, or WS_ERRNO if close failed. */
 int ws_file_release(int fd, int locked, int status);

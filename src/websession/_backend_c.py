@@ -16,7 +16,7 @@ from ._native import ffi, lib  # type: ignore[import-not-found]
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
 NAME = "c"
 
@@ -47,12 +47,12 @@ def draw_id(length: int, alphabet: bytes) -> str:
     out = _new("char[]", length)
     if lib.ws_id_draw(out, length, alphabet, len(alphabet)) != 0:
         status.fail(status.ERRNO, ffi.errno, b"")
-    return _buffer(out)[:].decode("ascii")
+    drawn: bytes = _buffer(out)[:]
+    return drawn.decode("ascii")
 
 
-def _check_name(name: bytes) -> None:
-    if len(name) != 32:
-        raise ValueError("a session's name has 32 characters")
+def _bad_name() -> NoReturn:
+    raise ValueError("a session's name has 32 characters")
 
 
 def _header_or_null(expected: bytes | None) -> Any:
@@ -79,7 +79,8 @@ def read(path: bytes, name: bytes, timeout: float) -> bytes | None:
     Raises:
         DamagedFile, CorruptData, UnsafeStore, SessionBusy, SessionStoreError
     """
-    _check_name(name)
+    if len(name) != 32:
+        _bad_name()
     try:
         page = _pages.pop()
     except IndexError:
@@ -122,16 +123,19 @@ def _read_slowly(
     return raw
 
 
-def create(path: bytes, name: bytes, record: bytes, durability: int) -> int:
+def create(
+    path: bytes, name: bytes, record: bytes, durability: int, timeout: float
+) -> int:
     """
     Makes a new session file.
 
     Returns:
         OK, EXISTS if the path is taken, ABSENT if its directory is missing.
     """
-    _check_name(name)
+    if len(name) != 32:
+        _bad_name()
     result: int = lib.ws_session_create(
-        path, name, record, len(record), durability
+        path, name, record, len(record), durability, timeout
     )
     if result <= status.DAMAGED:
         status.fail(result, ffi.errno, name)
@@ -157,23 +161,27 @@ def commit(
         Status and header. OK: the header as written. CONFLICT, EXPIRED,
         SUPERSEDED: the live one. ABSENT: nothing.
     """
-    _check_name(name)
+    if len(name) != 32:
+        _bad_name()
     assumed = _header_or_null(expected)
     try:
         header = _headers.pop()
     except IndexError:
         header = _new("uint8_t[]", 64)
 
-    def call(left: float) -> int:
-        result: int = _commit(
-            path, name, record, len(record), assumed, now, idle, lifetime,
-            durability, left, header,
-        )  # fmt: skip
-        return result
-
-    result = call(timeout)
+    size = len(record)
+    result: int = _commit(
+        path, name, record, size, assumed, now, idle, lifetime, durability,
+        timeout, header,
+    )  # fmt: skip
     if result == status.INTERRUPTED:
-        result = _again(call, timeout)
+        result = _again(
+            lambda left: _commit(
+                path, name, record, size, assumed, now, idle, lifetime,
+                durability, left, header,
+            ),
+            timeout,
+        )  # fmt: skip
     if result <= status.DAMAGED:
         status.fail(result, ffi.errno, name)
     written = b"" if result == status.ABSENT else _buffer(header)[:]
@@ -190,7 +198,8 @@ def remove(
     Returns:
         OK, ABSENT or CONFLICT.
     """
-    _check_name(name)
+    if len(name) != 32:
+        _bad_name()
     header = _header_or_null(expected)
     result: int = lib.ws_session_remove(path, name, header, timeout)
     if result == status.INTERRUPTED:

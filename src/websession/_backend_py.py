@@ -8,7 +8,9 @@ those of csrc/ws_api.h; `record.find_live` is the parser.
 from __future__ import annotations
 
 import os
+from errno import EINVAL
 from fcntl import LOCK_EX, LOCK_SH
+from math import isfinite
 
 from . import _status as status
 from ._files import File, Outcome
@@ -40,6 +42,8 @@ def draw_id(length: int, alphabet: bytes) -> str:
         length: how many characters.
         alphabet: 2 to 256 distinct ASCII bytes.
     """
+    if not 2 <= len(alphabet) <= 256:
+        raise ValueError("an alphabet has 2 to 256 characters")
     # Bytes from `limit` on are drawn again, else some were likelier.
     limit = 256 - 256 % len(alphabet)
     table = alphabet * (limit // len(alphabet)) + bytes(256 - limit)
@@ -50,6 +54,16 @@ def draw_id(length: int, alphabet: bytes) -> str:
         pool = os.urandom(missing + missing // 2 + 8)
         drawn += pool.translate(table, rejected)[:missing]
     return drawn.decode("ascii")
+
+
+def _check_name(name: bytes) -> None:
+    if len(name) != 32:
+        raise ValueError("a session's name has 32 characters")
+
+
+def _check_version(expected: bytes | None) -> None:
+    if expected is not None and len(expected) != HEADER_LENGTH:
+        raise ValueError("not the version of a session")
 
 
 def _raise(outcome: Outcome, name: bytes) -> int:
@@ -66,15 +80,20 @@ def read(path: bytes, name: bytes, timeout: float) -> bytes | None:
     Raises:
         DamagedFile, CorruptData, UnsafeStore, SessionBusy, SessionStoreError
     """
+    _check_name(name)
     try:
-        with File(path, os.O_RDONLY) as file:
+        with File(path, os.O_RDONLY, shielded=False) as file:
             if file.size == 0:
                 return None
             found = file.scan(name, False)
-            if found.live < 0:
-                file.lock(LOCK_SH, timeout)
-                found = file.scan_locked(name)
-            return found.raw
+            if found.live >= 0:
+                return found.raw
+            if found.unsupported:
+                raise Outcome(status.UNSUPPORTED)
+        # Only a look under the lock tells what a torn slot means.
+        with File(path, os.O_RDONLY) as file:
+            file.lock(LOCK_SH, timeout)
+            return file.scan_locked(name).raw
     except Outcome as outcome:
         _raise(outcome, name)
         return None
@@ -103,20 +122,32 @@ def _write(
     rest = sequence.to_bytes(8, "little") + record[16:]
     crc = crc32(rest, crc32(name))
     whole = record[:4] + crc.to_bytes(4, "little") + rest
-    done = os.pwrite(file.fd, whole, offset)
-    while done < len(whole):
-        done += os.pwrite(file.fd, whole[done:], offset + done)
+    file.write_at(whole, offset)
     _agree_mtime(file.fd, HEADER.unpack_from(record)[4])
     if durability > 0:
         os.fdatasync(file.fd)
     return whole[:HEADER_LENGTH]
 
 
+def _check_record(record: bytes) -> None:
+    """Is this a record, and one that two slots can hold?"""
+    good = (
+        len(record) >= HEADER_LENGTH
+        and record_length(record[:HEADER_LENGTH]) == len(record)
+        and len(record) <= slot_size(MAX_SLOTS - 2)
+        and all(map(isfinite, HEADER.unpack_from(record)[3:5]))
+    )
+    if not good:
+        raise OSError(EINVAL, os.strerror(EINVAL))
+
+
 def _first_slot(length: int, apart_from: int) -> int:
-    for slot in range(MAX_SLOTS - 1):
-        if slot_size(slot) >= length and slot != apart_from:
-            return slot
-    raise OSError(22, "record does not fit into a session file")
+    """The smallest slot that holds so many bytes."""
+    return next(
+        slot
+        for slot in range(MAX_SLOTS)
+        if slot_size(slot) >= length and slot != apart_from
+    )
 
 
 def _choose_slot(found: Slots, length: int) -> int:
@@ -127,34 +158,34 @@ def _choose_slot(found: Slots, length: int) -> int:
     return _first_slot(length, found.live)
 
 
-def create(path: bytes, name: bytes, record: bytes, durability: int) -> int:
+def create(
+    path: bytes, name: bytes, record: bytes, durability: int, timeout: float
+) -> int:
     """
     Makes a new session file.
 
     Returns:
         OK, EXISTS if the path is taken, ABSENT if its directory is missing.
     """
+    _check_name(name)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
     try:
+        _check_record(record)
         slot = _first_slot(len(record), -1)
         with File(path, flags) as file:
+            # A sweep or a deletion may have come first; they leave at once.
+            file.lock(LOCK_EX, timeout)
+            info = os.fstat(file.fd)
+            if info.st_nlink == 0:
+                return status.EXISTS
             try:
-                file.lock(LOCK_EX, 0)
-            except Outcome as outcome:
-                # A sweep holds what it takes for abandoned.
-                outcome.status = status.EXISTS
-                raise
-            try:
-                if os.fstat(file.fd).st_mode & 0o777 != 0o600:
+                if info.st_mode & 0o777 != 0o600:
                     os.fchmod(file.fd, 0o600)
                 _write(file, name, record, 1, slot_start(slot), durability)
             except OSError:
                 if file.is_named(path):
                     os.unlink(path)
                 raise
-            if os.fstat(file.fd).st_nlink == 0:
-                return status.EXISTS
-            file.unlock()
         return status.OK
     except Outcome as outcome:
         return _raise(outcome, name)
@@ -184,7 +215,7 @@ def _check(
         return status.CONFLICT
     at = HEADER_LENGTH + (SUPERSEDE.size if new[8] & SUPERSEDED else 0)
     env = live[HEADER_LENGTH : HEADER_LENGTH + env_len]
-    if created != new[3] or record[at : at + new[5]] != env:
+    if live[16:24] != record[16:24] or record[at : at + new[5]] != env:
         return status.CONFLICT
     if sequence == MAX_SEQUENCE:
         return status.EXHAUSTED
@@ -210,11 +241,10 @@ def commit(
         Status and header. OK: the header as written. CONFLICT, EXPIRED,
         SUPERSEDED: the live one. ABSENT: nothing.
     """
+    _check_name(name)
+    _check_version(expected)
     try:
-        length = len(record)
-        if length < HEADER_LENGTH or length != record_length(record[:64]):
-            raise OSError(22, "not a record")
-        _first_slot(length, -1)
+        _check_record(record)
         with File(path, os.O_RDWR) as file:
             file.lock(LOCK_EX, timeout)
             info = os.fstat(file.fd)
@@ -230,11 +260,10 @@ def commit(
             if verdict != status.OK:
                 return verdict, live
             sequence = int.from_bytes(live[8:16], "little") + 1
-            offset = slot_start(_choose_slot(found, length))
+            offset = slot_start(_choose_slot(found, len(record)))
             header = _write(file, name, record, sequence, offset, durability)
             if record[41] & SUPERSEDED:
                 os.fchmod(file.fd, 0o700)
-            file.unlock()
         return status.OK, header
     except Outcome as outcome:
         return _raise(outcome, name), b""
@@ -251,19 +280,19 @@ def remove(
     Returns:
         OK, ABSENT or CONFLICT.
     """
+    _check_name(name)
+    _check_version(expected)
     try:
         with File(path, os.O_RDONLY) as file:
             file.lock(LOCK_EX, timeout)
-            if not file.is_named(path):
+            if os.fstat(file.fd).st_size == 0 or not file.is_named(path):
+                # An empty one is somebody's who is about to make it.
                 return status.ABSENT
             if expected is not None:
-                if os.fstat(file.fd).st_size == 0:
-                    return status.ABSENT
                 found = file.scan_locked(name)
                 if found.raw[:HEADER_LENGTH] != expected:
                     return status.CONFLICT
             os.unlink(path)
-            file.unlock()
         return status.OK
     except Outcome as outcome:
         return _raise(outcome, name)

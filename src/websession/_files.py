@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from _signal import (
+from _signal import (  # type: ignore[import-not-found]
     SIG_BLOCK,
     SIG_SETMASK,
     SIGALRM,
@@ -24,7 +24,7 @@ from _signal import (
     SIGWINCH,
     pthread_sigmask,
 )
-from errno import EEXIST, EISDIR, ELOOP, ENODEV, ENOENT, ENXIO
+from errno import EEXIST, EISDIR, ELOOP, ENODEV, ENOENT, ENOSPC, ENXIO
 from fcntl import LOCK_NB, LOCK_UN, flock
 from stat import S_ISREG
 
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _FIRST_WAIT, _LONGEST_WAIT = 50e-6, 2e-3
 
-# Handlers of these wait while a file is locked: one that touched the same
-# session would wait for the very lock that it interrupts.
+# Signals whose handlers are held back: all that usually have one.
 _DEFERRED = (
     SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM,
     SIGUSR1, SIGUSR2, SIGVTALRM, SIGWINCH,
@@ -56,7 +55,7 @@ _OPEN_FAILURES = {
 
 
 class Outcome(Exception):
-    """Leaves an operation with a status, through the clean-up of `File`."""
+    """Leaves an operation with a status, through the end of a `with`."""
 
     def __init__(self, status: int, error: int = 0) -> None:
         self.status = status
@@ -64,17 +63,61 @@ class Outcome(Exception):
 
 
 class File:
-    """An open session file: regular, ours, and closed when this object goes."""
+    """
+    A file of the store, open inside a ``with``: regular, ours, closed and
+    unlocked at its end.
 
-    __slots__ = ("_mask", "fd", "size")
+    Args:
+        path, flags, dir_fd: as for `os.open`; links are not followed.
+        shielded: hold signal handlers back, except while waiting for a lock.
+            One that raised would leave a lock behind; one that touched the
+            same session would wait for the very lock that it interrupts.
+    """
+
+    __slots__ = ("_dir_fd", "_flags", "_locked", "_mask", "_path",
+                 "_shielded", "fd", "size")  # fmt: skip
 
     def __init__(
-        self, path: bytes, flags: int, dir_fd: int | None = None
+        self,
+        path: bytes,
+        flags: int,
+        dir_fd: int | None = None,
+        shielded: bool = True,
     ) -> None:
-        self.fd = -1
+        self._path, self._flags, self._dir_fd = path, flags | _FLAGS, dir_fd
+        self._shielded, self._locked = shielded, False
         self._mask: Iterable[int] | None = None
+        self.fd = -1
+        self.size = 0
+
+    def __enter__(self) -> File:
+        if self._shielded:
+            self._shield()
         try:
-            self.fd = os.open(path, flags | _FLAGS, 0o600, dir_fd=dir_fd)
+            self._open()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        fd, self.fd = self.fd, -1
+        try:
+            if fd >= 0:
+                try:
+                    if self._locked:
+                        # A child forked meanwhile keeps what close gives up.
+                        flock(fd, LOCK_UN)
+                finally:
+                    os.close(fd)
+        finally:
+            self._unshield()
+
+    def _open(self) -> None:
+        try:
+            self.fd = os.open(
+                self._path, self._flags, 0o600, dir_fd=self._dir_fd
+            )
         except OSError as error:
             code = error.errno or 0
             raise Outcome(
@@ -85,54 +128,49 @@ class File:
         if not S_ISREG(info.st_mode) or info.st_uid != os.geteuid():
             raise Outcome(status.UNSAFE)
 
+    def _shield(self) -> None:
+        # Two calls, since the second may raise for a signal that came before
+        # it, with the signals blocked by then.
+        mask = pthread_sigmask(SIG_BLOCK, ())
+        try:
+            pthread_sigmask(SIG_BLOCK, _DEFERRED)
+        except BaseException:
+            pthread_sigmask(SIG_SETMASK, mask)
+            raise
+        self._mask = mask
+
+    def _unshield(self) -> None:
+        mask, self._mask = self._mask, None
+        if mask is not None:
+            pthread_sigmask(SIG_SETMASK, mask)
+
     def lock(self, operation: int, timeout: float) -> None:
-        """Signals are held back from here to `unlock`, but not while waiting."""
+        """Waits for the lock, with handlers running meanwhile."""
         wait = _FIRST_WAIT
         while True:
-            mask = pthread_sigmask(SIG_BLOCK, _DEFERRED)
             try:
                 flock(self.fd, operation | LOCK_NB)
-                self._mask = mask
+                self._locked = True
                 return
             except BlockingIOError:
                 pass
-            finally:
-                if self._mask is None:
-                    pthread_sigmask(SIG_SETMASK, mask)
             if timeout <= 0:
                 raise Outcome(status.BUSY)
+            self._unshield()
             time.sleep(wait)
+            if self._shielded:
+                self._shield()
             timeout -= wait
             wait = min(2 * wait, _LONGEST_WAIT)
 
-    def unlock(self) -> None:
-        mask, self._mask = self._mask, None
-        if mask is not None:
-            # Before close: a child forked meanwhile would keep the lock.
-            flock(self.fd, LOCK_UN)
-            pthread_sigmask(SIG_SETMASK, mask)
-
-    def close(self) -> None:
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            mask, self._mask = self._mask, None
-            try:
-                if mask is not None:
-                    flock(fd, LOCK_UN)
-            finally:
-                try:
-                    os.close(fd)
-                finally:
-                    if mask is not None:
-                        pthread_sigmask(SIG_SETMASK, mask)
-
-    __del__ = close
-
-    def __enter__(self) -> File:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    def write_at(self, data: bytes | bytearray, offset: int) -> None:
+        """Writes all of it, in one call unless the system says otherwise."""
+        done = os.pwrite(self.fd, data, offset)
+        while done < len(data):
+            more = os.pwrite(self.fd, data[done:], offset + done)
+            if more == 0:
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
+            done += more
 
     def read_at(self, length: int, offset: int) -> bytes:
         return os.pread(self.fd, length, offset)

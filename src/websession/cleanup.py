@@ -30,9 +30,7 @@ class CleanUpThread(threading.Thread):
         self, sessionInstance: WebSession, interval: float = 60
     ) -> None:
         cls = type(self)
-        super().__init__(
-            name=f"{cls.__module__}.{cls.__name__}", daemon=True
-        )
+        super().__init__(name=f"{cls.__module__}.{cls.__name__}", daemon=True)
         self._sessionInstance = sessionInstance
         self._interval = interval
         self._stop_event = threading.Event()

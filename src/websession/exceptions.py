@@ -33,7 +33,7 @@ __all__ = [
 
 
 def shorten(session_id: object) -> str:
-    """What of an ID may be shown: enough to recognise it, too little to use."""
+    """What of an ID may be shown: too little to use it."""
     text = session_id if isinstance(session_id, str) else repr(session_id)
     shown = min(4, len(text) // 3)
     return f"{text[:shown]!r}..." if shown else "'...'"

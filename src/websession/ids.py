@@ -65,6 +65,10 @@ def entropy_bits(length: int, chars: str) -> float:
 
 def handle(session_id: str) -> bytes:
     """The handle of an ID: 32 bytes of lower-case hex."""
-    # surrogatepass: whatever str there is has a handle, and nobody's session.
-    encoded = session_id.encode("utf-8", "surrogatepass")
-    return _sha256(encoded).hexdigest()[:HANDLE_LENGTH].encode("ascii")
+    try:
+        encoded = session_id.encode()
+    except UnicodeEncodeError:
+        # Whatever str there is has a handle, and nobody's session.
+        encoded = session_id.encode("utf-8", "surrogatepass")
+    digest: str = _sha256(encoded).hexdigest()
+    return digest[:HANDLE_LENGTH].encode()

@@ -9,6 +9,7 @@ against each other.
 from __future__ import annotations
 
 from _operator import _compare_digest as compare_digest
+from collections import namedtuple
 from math import isfinite
 from struct import Struct
 
@@ -48,12 +49,20 @@ MIN_SECRET_LENGTH = 16
 # magic, crc, sequence, created, stored, env and data length, serialiser,
 # flags, reserved, MAC
 HEADER = Struct("<4sIQddIIBB6s16s")
+# The parts that writing and reading need: all up to the MAC, without the CRC
+# and the sequence number; created to flags without the length of the data.
+_UNSIGNED = Struct("<4s12xddIIBB6x")
+ORIGIN = Struct("<16xddI4xBB")
 SUPERSEDE = Struct("<d16s")
-_SIGNED = slice(16, 48)
 _ZEROS = bytes(HEADER_LENGTH)
 
 
-class SessionRecord:
+class SessionRecord(
+    namedtuple(
+        "SessionRecord",
+        ("created", "stored", "env", "data", "version", "superseded"),
+    )
+):
     """
     A session as a store hands it out.
 
@@ -67,23 +76,14 @@ class SessionRecord:
             be read any more.
     """
 
-    __slots__ = ("created", "data", "env", "stored", "superseded", "version")
-
-    def __init__(
-        self,
-        created: float,
-        stored: float,
-        env: dict[str, object],
-        data: object,
-        version: object,
-        superseded: bool = False,
-    ) -> None:
-        self.created = created
-        self.stored = stored
-        self.env = env
-        self.data = data
-        self.version = version
-        self.superseded = superseded
+    __slots__ = ()
+    if TYPE_CHECKING:
+        created: float
+        stored: float
+        env: dict[str, object]
+        data: object
+        version: object
+        superseded: bool
 
 
 def is_expired(
@@ -143,27 +143,32 @@ class Keyring:
             raise ValueError(
                 f"a secret needs at least {MIN_SECRET_LENGTH} bytes"
             )
-        return blake2b(secret, digest_size=32, person=b"websession-key").digest()
+        return blake2b(
+            secret, digest_size=32, person=b"websession-key"
+        ).digest()
 
     @classmethod
     def fingerprint(cls, secret: bytes) -> str:
         """16 hex digits that tell whether two secrets are the same."""
         key = cls.derive(secret)
-        return blake2b(key, digest_size=8, person=b"websession-fpr").hexdigest()
+        return blake2b(
+            key, digest_size=8, person=b"websession-fpr"
+        ).hexdigest()
 
-    def sign(self, name: bytes, header: bytes, payload: bytes) -> bytes:
-        """The MAC of a record whose header has everything else in place."""
+    def sign(self, name: bytes, head: bytes, payload: bytes) -> bytes:
+        """The MAC of a record, given the 48 bytes before it and the rest."""
         state = self._sign_state.copy()
-        state.update(name + MAGIC + header[_SIGNED] + payload)
+        state.update(name + MAGIC + head[16:] + payload)
         return state.digest()
 
     def verifies(self, name: bytes, raw: bytes) -> bool:
         """Whether one of the secrets has signed this record."""
-        signed = name + raw[:4] + raw[_SIGNED] + raw[HEADER_LENGTH:]
+        signed = name + raw[:4] + raw[16:48] + raw[64:]
+        mac = raw[48:64]
         for state in self._states:
             state = state.copy()
             state.update(signed)
-            if compare_digest(state.digest(), raw[48:64]):
+            if compare_digest(state.digest(), mac):
                 return True
         return False
 
@@ -185,20 +190,11 @@ def pack(
         supersede: 24 bytes, see `SUPERSEDE`, or nothing.
     """
     payload = supersede + env + data
-    header = HEADER.pack(
-        MAGIC,
-        0,
-        0,
-        created,
-        stored,
-        len(env),
-        len(data),
-        serializer,
-        SUPERSEDED if supersede else 0,
-        b"\0\0\0\0\0\0",
-        b"",
+    flags = SUPERSEDED if supersede else 0
+    head = _UNSIGNED.pack(
+        MAGIC, created, stored, len(env), len(data), serializer, flags
     )
-    return header[:48] + keyring.sign(name, header, payload) + payload
+    return head + keyring.sign(name, head, payload) + payload
 
 
 class Slots:
@@ -275,18 +271,15 @@ def find_live(
         if not raw and end <= size:
             raw = read_at(end - start, start)
         crc = int.from_bytes(header[4:8], "little")
-        if (
-            len(raw) < end - start
-            or crc32(raw[8:], crc32(name)) != crc
-            or not all(map(isfinite, HEADER.unpack(raw[:HEADER_LENGTH])[3:5]))
-        ):
+        fits = len(raw) == end - start and crc == crc32(raw[8:], crc32(name))
+        if fits and (raw[41] & ~SUPERSEDED or any(raw[42:48])):
+            found.unsupported = True
+            return found
+        if not fits or not all(map(isfinite, HEADER.unpack_from(raw)[3:5])):
             found.torn.append(-minus_slot)
             if not locked:
                 return found
             continue
-        if raw[41] & ~SUPERSEDED or any(raw[42:48]):
-            found.unsupported = True
-            return found
         found.live, found.raw = -minus_slot, raw
         return found
     return found

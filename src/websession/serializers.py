@@ -96,4 +96,3 @@ def get(serializer: str | Serializer) -> Serializer:
     if serializer not in _made:
         _made[serializer] = _makers[serializer]()
     return _made[serializer]
-

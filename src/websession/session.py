@@ -26,12 +26,10 @@ from .stores.keep import KEEP, ClosedStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
     from collections.abc import (
         Callable,
         Iterable,
         Mapping,
-        MutableMapping,
         Sequence,
     )
     from contextlib import AbstractContextManager
@@ -75,6 +73,10 @@ updates): choose what fits the application with ``crossCheckVars``.
 _CREATED = "_created_"
 _TRIES = 3
 _LONGEST_UPDATE = 10.0
+# How often an update begins again because its own thread came in between. A
+# signal handler does that now and then, a function that nests updates always.
+_OWN_CONFLICTS = 10
+_NOT_UPDATING = object()
 
 
 class WebSession:
@@ -217,7 +219,9 @@ class WebSession:
         if (
             not isinstance(session_id, str)
             or len(session_id) != self.session_id_len
-            or not self._id_chars.issuperset(session_id)
+            # Cheaper than a regular expression: what is left of it without
+            # the characters that it may have?
+            or session_id.strip(self.session_id_chars)
         ):
             raise BadSessionId(session_id)
 
@@ -280,7 +284,7 @@ class WebSession:
         self._store.close()
         if not hasattr(self.sessiondict, "close"):
             self.sessiondict = None
-            self._store = ClosedStore()  # type: ignore[assignment]
+            self._store = ClosedStore()
 
     def newSession(self, env: Mapping[str, Any] | None = None) -> str:
         """
@@ -380,7 +384,7 @@ class WebSession:
     def retrieveSession(
         self,
         session_id: str,
-        env: Mapping[str, Any] | None = {},  # noqa: B006 - the original's
+        env: Mapping[str, Any] | None = {},
     ) -> Any:
         """
         A session's data. Does not refresh its timestamp.
@@ -411,24 +415,20 @@ class WebSession:
                 if self._is_mapping:
                     self.deleteSession(session_id)
                 raise
-            gone = is_expired(
-                record.created, record.stored, now, self.expireRemove, 0
-            )
-            if not gone and record.env:
-                self._crosscheck(record, env or {})
-            if not gone and not is_expired(
-                record.created,
-                record.stored,
-                now,
-                self.expireDeactivate,
-                self.maxLifetime,
-            ):
-                return record.data
-            if not self._deleteExpired(session_id, record.version):
+            age = now - record.stored
+            if self.expireRemove and age > self.expireRemove:
+                if self._deleteExpired(session_id, record.version):
+                    raise InvalidSessionId(session_id)
                 continue  # refreshed or deleted meanwhile: look again
-            if gone:
-                raise InvalidSessionId(session_id)
-            raise SessionExpired(record.stored, record.data)
+            if record.env:
+                self._crosscheck(record, env or {})
+            if (self.expireDeactivate and age > self.expireDeactivate) or (
+                self.maxLifetime and now - record.created > self.maxLifetime
+            ):
+                if self._deleteExpired(session_id, record.version):
+                    raise SessionExpired(record.stored, record.data)
+                continue
+            return record.data
 
     def _crosscheck(
         self, record: SessionRecord, env: Mapping[str, Any]
@@ -518,7 +518,8 @@ class WebSession:
             func: gets the data, returns the new data. Runs outside any lock
                 of a `FileStore`, and again when another process was faster:
                 it should do nothing but compute. An exception leaves the
-                session as it was.
+                session as it was. If it stores its own session, what it
+                returns replaces that.
             env: for the cross-check; None: no cross-check.
 
         Returns:
@@ -530,30 +531,57 @@ class WebSession:
             SessionBusy: others were faster for 10 seconds.
         """
         self._validateSessionIdFormat(session_id)
-        key = (get_ident(), session_id)
         deadline = time.monotonic() + _LONGEST_UPDATE
+        own = 0
         with self._store.updating(session_id):
             while True:
                 record = self._writable(session_id, env)
-                outer = self._updating.get(key)
-                self._updating[key] = record.version
-                try:
-                    data = func(record.data)
-                    version = self._updating[key]
-                finally:
-                    del self._updating[key]
-                    if outer is not None:
-                        self._updating[key] = outer
-                written = self._commit(session_id, data, version)
-                if written is not None:
-                    if outer is not None and outer == record.version:
-                        self._updating[key] = written
-                    return data
+                data, version = self._apply(session_id, func, record)
+                if version is None:
+                    own += 1
+                elif self._commit(session_id, data, version) is not None:
+                    return self._updated(session_id, data)
+                if own > _OWN_CONFLICTS:
+                    raise SessionBusy(
+                        "the function keeps updating its own session: "
+                        "let it return the new data instead"
+                    )
                 if time.monotonic() > deadline:
                     raise SessionBusy(
                         "others kept changing the session for "
                         f"{_LONGEST_UPDATE:g} s"
                     )
+
+    def _apply(
+        self,
+        session_id: str,
+        func: Callable[[Any], Any],
+        record: SessionRecord,
+    ) -> tuple[Any, object]:
+        """
+        The new data, and the version that it may replace. That is the one
+        that was read, or that the function itself has stored meanwhile, or
+        None if this thread has updated the session meanwhile: in the function
+        or in a signal handler.
+        """
+        key = (get_ident(), session_id)
+        outer = self._updating.get(key, _NOT_UPDATING)
+        self._updating[key] = record.version
+        try:
+            data = func(record.data)
+            return data, self._updating[key]
+        finally:
+            if outer is _NOT_UPDATING:
+                del self._updating[key]
+            else:
+                self._updating[key] = outer
+
+    def _updated(self, session_id: str, data: Any) -> Any:
+        """Tells an update that this one interrupted to begin again."""
+        key = (get_ident(), session_id)
+        if key in self._updating:
+            self._updating[key] = None
+        return data
 
     def _writable(
         self, session_id: str, env: Mapping[str, Any] | None

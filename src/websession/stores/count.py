@@ -20,6 +20,7 @@ from zlib import crc32
 from .. import _status as status
 from .._files import File, Outcome
 from ..exceptions import MaxSessionCountExceeded
+from .errors import loud
 from .layout import COUNT
 
 TYPE_CHECKING = False
@@ -55,7 +56,7 @@ def _look(path: bytes) -> os.stat_result | None:
 
 
 class _Ledger:
-    """The count, opened and locked; a context manager."""
+    """The count, while its file is open and locked."""
 
     def __init__(self, layout: Layout, file: File) -> None:
         self._layout = layout
@@ -69,12 +70,6 @@ class _Ledger:
         else:
             self._rebuild()
 
-    def __enter__(self) -> _Ledger:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._file.close()
-
     def _is_good(self) -> bool:
         raw = self._raw
         if len(raw) != self._length:
@@ -84,6 +79,7 @@ class _Ledger:
 
     def _rebuild(self) -> None:
         self._raw = bytearray(self._length)
+        os.ftruncate(self._file.fd, self._length)
         for shard in range(self._layout.shards):
             self.set_shard(shard, self._scan(shard))
 
@@ -98,9 +94,9 @@ class _Ledger:
         shard = int(name[: self._layout.digits], 16)
         if kind == _CREATE and info is not None and _counts(info):
             self._add(shard, 1)
-        elif kind == _REMOVE and info is None:
-            self._add(shard, -1)
-        elif kind == _SUPERSEDE and (info is None or not _counts(info)):
+        elif (kind == _REMOVE and info is None) or (
+            kind == _SUPERSEDE and (info is None or not _counts(info))
+        ):
             self._add(shard, -1)
 
     def _shard(self, shard: int) -> int:
@@ -120,9 +116,10 @@ class _Ledger:
         raw = self._raw
         _HEAD.pack_into(raw, 0, _MAGIC, 0, kind, name, self.total)
         _U32.pack_into(raw, 4, crc32(raw[_CRC_FROM:]))
-        os.pwrite(self._file.fd, raw, 0)
+        self._file.write_at(raw, 0)
 
 
+@loud
 def counted_files(layout: Layout, shard: int) -> list[str]:
     """File names of the sessions in force in one shard."""
     prefix = layout.prefix(shard)
@@ -161,20 +158,27 @@ class SessionCount:
         self._path = layout.join(COUNT)
         self._timeout = timeout
 
-    def _open(self, make: bool) -> _Ledger | None:
-        """The ledger, locked; None if no limit was ever used here."""
+    def _with_ledger(
+        self,
+        make: bool,
+        action: Callable[[_Ledger], T],
+        without: Callable[[], T],
+    ) -> T:
+        """
+        Does something with the count locked, or without it if no limit was
+        ever used here and none is now.
+        """
         flags = os.O_RDWR | os.O_CREAT if make else os.O_RDWR
         try:
-            file = File(self._path, flags)
-            if make and os.fstat(file.fd).st_mode & 0o777 != 0o600:
-                os.fchmod(file.fd, 0o600)
-            file.lock(LOCK_EX, self._timeout)
-            file.size = os.fstat(file.fd).st_size
+            with File(self._path, flags) as file:
+                if os.fstat(file.fd).st_mode & 0o777 != 0o600:
+                    os.fchmod(file.fd, 0o600)
+                file.lock(LOCK_EX, self._timeout)
+                return action(_Ledger(self._layout, file))
         except Outcome as outcome:
-            if outcome.status == status.ABSENT and not make:
-                return None
-            status.fail(outcome.status, outcome.error, b".count")
-        return _Ledger(self._layout, file)
+            if outcome.status != status.ABSENT or make:
+                status.fail(outcome.status, outcome.error, b".count")
+        return without()
 
     def create(
         self, name: bytes, limit: int | None, action: Callable[[], int]
@@ -189,10 +193,8 @@ class SessionCount:
         Raises:
             MaxSessionCountExceeded: there are `limit` sessions.
         """
-        ledger = self._open(make=bool(limit))
-        if ledger is None:
-            return action()
-        with ledger:
+
+        def counted(ledger: _Ledger) -> int:
             if _look(self._layout.path(name)) is not None:
                 return status.EXISTS
             if limit and ledger.total >= limit:
@@ -200,6 +202,8 @@ class SessionCount:
                 raise MaxSessionCountExceeded(limit)
             ledger.save(_CREATE, name)
             return action()
+
+        return self._with_ledger(bool(limit), counted, action)
 
     def remove(self, name: bytes, action: Callable[[], T]) -> T:
         """Removes a session by `action`, which may find that it may not."""
@@ -209,13 +213,8 @@ class SessionCount:
         """The same for a session that stops being counted."""
         return self._announce(_SUPERSEDE, name, action)
 
-    def _announce(
-        self, kind: int, name: bytes, action: Callable[[], T]
-    ) -> T:
-        ledger = self._open(make=False)
-        if ledger is None:
-            return action()
-        with ledger:
+    def _announce(self, kind: int, name: bytes, action: Callable[[], T]) -> T:
+        def counted(ledger: _Ledger) -> T:
             info = _look(self._layout.path(name))
             if info is not None and _counts(info):
                 ledger.save(kind, name)
@@ -223,27 +222,32 @@ class SessionCount:
                 ledger.save()
             return action()
 
+        return self._with_ledger(False, counted, action)
+
     def correct(
         self, shard: int, action: Callable[[], status.Swept | None]
     ) -> status.Swept | None:
         """Sweeps a shard by `action` and takes over what it counted."""
-        ledger = self._open(make=False)
-        if ledger is None:
-            return action()
-        with ledger:
+
+        def counted(ledger: _Ledger) -> status.Swept | None:
             swept = action()
             ledger.set_shard(shard, swept.live if swept else 0)
             ledger.save()
             return swept
 
+        return self._with_ledger(False, counted, action)
+
     def total(self) -> int:
         """How many sessions there are."""
-        ledger = self._open(make=False)
-        if ledger is not None:
-            with ledger:
-                ledger.save()
-                return ledger.total
-        return sum(
-            len(counted_files(self._layout, shard))
-            for shard in range(self._layout.shards)
-        )
+
+        def counted(ledger: _Ledger) -> int:
+            ledger.save()
+            return ledger.total
+
+        def scanned() -> int:
+            return sum(
+                len(counted_files(self._layout, shard))
+                for shard in range(self._layout.shards)
+            )
+
+        return self._with_ledger(False, counted, scanned)

@@ -24,20 +24,22 @@ from ..exceptions import (
 from ..ids import handle
 from ..record import (
     CLOCK_SLACK,
-    HEADER,
     HEADER_LENGTH,
+    ORIGIN,
     SUPERSEDE,
     SUPERSEDED,
     SessionRecord,
     pack,
 )
 from .count import SessionCount
+from .errors import loud
 from .keep import KEEP, NoGuard, SessionInfo
 from .layout import Layout, sync_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
     from .locks import StripeLock
     from .sweep import Sweeper
@@ -45,9 +47,9 @@ if TYPE_CHECKING:
 __all__ = ["FileStore"]
 
 DURABILITIES = ("none", "data", "full")
-LARGEST_MAX_SIZE = 64 << 20
+LARGEST_MAX_SIZE = 32 << 20
 _REMEMBERED = 256
-_MAX_REMEMBERED_ENV = 4096
+_MAX_REMEMBERED = 4096
 _STORED = Struct("<d")
 
 
@@ -82,7 +84,7 @@ class FileStore:
             also a power loss (``fdatasync`` at each write); ``"full"`` also
             makes creation and removal durable, so that a log-out stays.
         max_size: largest serialised data in bytes, default 1 MiB, at most
-            64 MiB.
+            32 MiB.
         shards: directories to spread a new store over: 16, 256 (default) or
             4096. An existing store keeps what it was made with.
         sweep_interval: seconds between automatic sweeps, default 60;
@@ -122,7 +124,7 @@ class FileStore:
         if durability not in DURABILITIES:
             raise ValueError(f"durability is one of {DURABILITIES}")
         if not 0 < max_size <= LARGEST_MAX_SIZE:
-            raise ValueError("max_size is 1 to 64 MiB, in bytes")
+            raise ValueError("max_size is 1 to 32 MiB, in bytes")
         self._backend = (
             _backend.backend if backend is None else _backend.choose(backend)
         )
@@ -131,7 +133,7 @@ class FileStore:
         self._keyring = self._layout.keyring
         self._serializer = serializers.get(serializer)
         accepted = [self._serializer, *map(serializers.get, also_accept)]
-        self._accepted = {each.number: each for each in accepted}
+        self._accepted = {each.number: each.loads for each in accepted}
         self._durability = DURABILITIES.index(durability)
         self._max_size = max_size
         self._timeout = lock_timeout
@@ -139,7 +141,7 @@ class FileStore:
         self._sweep_settings = (sweep_interval, sweep_budget)
         # Creation time and env never change in a session's life: a store
         # after a retrieve by the same process needs no second read.
-        self._origins: dict[bytes, tuple[float, bytes]] = {}
+        self._recent: dict[bytes, bytes] = {}
 
     def __repr__(self) -> str:
         return f"<FileStore {self.path!r}, {self.backend} backend>"
@@ -168,19 +170,6 @@ class FileStore:
             raise SessionTooLarge(len(payload), self._max_size)
         return payload
 
-    def _pack(
-        self,
-        name: bytes,
-        origin: tuple[float, bytes],
-        stored: float,
-        data: bytes,
-        supersede: bytes = b"",
-    ) -> bytes:
-        return pack(
-            self._keyring, name, origin[0], stored, origin[1], data,
-            self._serializer.number, supersede,
-        )  # fmt: skip
-
     def _raw(self, session_id: str, name: bytes) -> bytes:
         """The live record, authenticated."""
         try:
@@ -201,39 +190,41 @@ class FileStore:
 
     def _loads(self, name: bytes, raw: bytes) -> SessionRecord:
         """Decodes a record that has been authenticated."""
-        _, _, _, created, stored, env_len, _, number, flags, _, _ = (
-            HEADER.unpack_from(raw)
-        )
-        serializer = self._accepted.get(number)
-        if serializer is None:
+        created, stored, env_len, number, flags = ORIGIN.unpack_from(raw)
+        at = HEADER_LENGTH
+        if flags:
+            at += SUPERSEDE.size
+        elif len(raw) <= _MAX_REMEMBERED:
+            self._remember(name, raw)
+        try:
+            loads = self._accepted[number]
+        except KeyError:
             raise CorruptData(
                 f"session {name.decode()} was written by serializer {number}, "
                 "which this store does not accept (also_accept)"
-            )
-        at = HEADER_LENGTH + (SUPERSEDE.size if flags & SUPERSEDED else 0)
-        env = raw[at : at + env_len]
+            ) from None
         try:
-            record = SessionRecord(
+            env: Any = {}
+            if env_len:
+                env = loads(raw[at : at + env_len])
+                at += env_len
+            return SessionRecord(
                 created,
                 stored,
-                serializer.loads(env) if env else {},  # type: ignore[arg-type]
-                serializer.loads(raw[at + env_len :]),
+                env,
+                loads(raw[at:]),
                 raw[:HEADER_LENGTH],
-                bool(flags & SUPERSEDED),
+                flags != 0,
             )
         except Exception as error:
             raise CorruptData(
                 f"session {name.decode()} cannot be decoded: {error}"
             ) from error
-        if not flags:
-            self._remember(name, created, env)
-        return record
 
-    def _remember(self, name: bytes, created: float, env: bytes) -> None:
-        if len(self._origins) >= _REMEMBERED:
-            self._origins.clear()
-        if len(env) <= _MAX_REMEMBERED_ENV:
-            self._origins[name] = (created, env)
+    def _remember(self, name: bytes, raw: bytes) -> None:
+        if len(self._recent) >= _REMEMBERED:
+            self._recent.clear()
+        self._recent[name] = raw
 
     def _successor_ends(self, raw: bytes, now: float) -> bool:
         """Whether a superseded session is over, by time or by log-out."""
@@ -244,13 +235,14 @@ class FileStore:
     def _set_aside(self, name: bytes) -> None:
         from .sweep import set_aside
 
-        self._origins.pop(name, None)
+        self._recent.pop(name, None)
         set_aside(
             self._layout, self._backend, self._count, name, self._timeout
         )
 
     # The protocol
 
+    @loud
     def create(
         self,
         session_id: str,
@@ -265,18 +257,23 @@ class FileStore:
     ) -> bool:
         """See `SessionStore.create`."""
         name = handle(session_id)
-        origin = (
+        record = pack(
+            self._keyring,
+            name,
             now if created is None else created,
+            now,
             self._serializer.dumps(dict(env)) if env else b"",
+            self._dumps(data),
+            self._serializer.number,
         )
-        record = self._pack(name, origin, now, self._dumps(data))
         self._sweeper().slice_if_due(now, idle, lifetime)
         outcome = self._count.create(
             name, limit, lambda: self._create_file(name, record)
         )
         if outcome == status.EXISTS:
             return False
-        self._remember(name, *origin)
+        if len(record) <= _MAX_REMEMBERED:
+            self._remember(name, record)
         return True
 
     def _create_file(self, name: bytes, record: bytes) -> int:
@@ -284,7 +281,7 @@ class FileStore:
         outcome: int = status.ABSENT
         for _ in range(3):
             outcome = self._backend.create(
-                path, name, record, self._durability
+                path, name, record, self._durability, self._timeout
             )
             if outcome != status.ABSENT:
                 break
@@ -318,15 +315,21 @@ class FileStore:
         if data is KEEP:
             return self._touch(session_id, name, now, idle, lifetime, expected)
         payload = self._dumps(data)
-        origin = self._origins.get(name)
+        old = self._recent.get(name)
         stored = now
         if isinstance(expected, bytes):
             stored = _later(now, _STORED.unpack_from(expected, 24)[0])
         deadline = None
         while True:
-            if origin is None:
-                origin, stored = self._origin(session_id, name, now)
-            record = self._pack(name, origin, stored, payload)
+            if old is None:
+                old = self._current(session_id, name, now)
+                stored = _later(now, _STORED.unpack_from(old, 24)[0])
+            created, _, env_len, _, _ = ORIGIN.unpack_from(old)
+            env = old[HEADER_LENGTH : HEADER_LENGTH + env_len]
+            record = pack(
+                self._keyring, name, created, stored, env, payload,
+                self._serializer.number,
+            )  # fmt: skip
             outcome, header = self._backend.commit(
                 self._path(name), name, record, expected, now, idle, lifetime,
                 self._durability, self._timeout,
@@ -338,7 +341,7 @@ class FileStore:
             if expected is not None and header != expected:
                 return None
             # Not what was remembered, or a clock is behind: look, try again.
-            origin = None
+            old = None
             deadline = self._wait_on(deadline)
 
     def _touch(
@@ -352,43 +355,39 @@ class FileStore:
     ) -> object:
         deadline = None
         while True:
-            raw = self._raw(session_id, name)
-            header = raw[:HEADER_LENGTH]
-            if expected is not None and header != expected:
+            old = self._current(session_id, name, now)
+            if expected is not None and old[:HEADER_LENGTH] != expected:
                 return None
-            if header[41] & SUPERSEDED:
-                self._refuse(status.SUPERSEDED, session_id, name, now)
-            _, _, _, created, stored, env_len, _, number, _, _, _ = (
-                HEADER.unpack(header)
-            )
-            at = HEADER_LENGTH + env_len
-            record = pack(
-                self._keyring, name, created, _later(now, stored),
-                raw[HEADER_LENGTH:at], raw[at:], number,
-            )  # fmt: skip
-            outcome, written = self._backend.commit(
-                self._path(name), name, record, header, now, idle, lifetime,
-                self._durability, self._timeout,
+            record = self._copy(name, old, now)
+            outcome, header = self._backend.commit(
+                self._path(name), name, record, old[:HEADER_LENGTH], now, idle,
+                lifetime, self._durability, self._timeout,
             )  # fmt: skip
             if outcome == status.OK:
-                return written
+                return header
             if outcome != status.CONFLICT:
                 self._refuse(outcome, session_id, name, now)
             deadline = self._wait_on(deadline)
 
-    def _origin(
-        self, session_id: str, name: bytes, now: float
-    ) -> tuple[tuple[float, bytes], float]:
-        """What a new record takes over from the one on disk."""
+    def _current(self, session_id: str, name: bytes, now: float) -> bytes:
+        """The live record, for one that is to follow it."""
         raw = self._raw(session_id, name)
-        _, _, _, created, stored, env_len, _, _, flags, _, _ = (
-            HEADER.unpack_from(raw)
-        )
-        if flags & SUPERSEDED:
+        if raw[41] & SUPERSEDED:
             self._refuse(status.SUPERSEDED, session_id, name, now)
-        env = raw[HEADER_LENGTH : HEADER_LENGTH + env_len]
-        self._remember(name, created, env)
-        return (created, env), _later(now, stored)
+        if len(raw) <= _MAX_REMEMBERED:
+            self._remember(name, raw)
+        return raw
+
+    def _copy(
+        self, name: bytes, old: bytes, now: float, supersede: bytes = b""
+    ) -> bytes:
+        """The same record with another time, and perhaps a successor."""
+        created, stored, env_len, number, _ = ORIGIN.unpack_from(old)
+        env_end = HEADER_LENGTH + env_len
+        return pack(
+            self._keyring, name, created, _later(now, stored),
+            old[HEADER_LENGTH:env_end], old[env_end:], number, supersede,
+        )  # fmt: skip
 
     def _wait_on(self, deadline: float | None) -> float:
         """Bounds a loop of tries; the deadline to hand in next time."""
@@ -405,13 +404,14 @@ class FileStore:
         self, outcome: int, session_id: str, name: bytes, now: float
     ) -> None:
         """Says why a session could not be written."""
-        self._origins.pop(name, None)
+        self._recent.pop(name, None)
         if outcome == status.SUPERSEDED:
             raw = self._raw(session_id, name)
             if raw[41] & SUPERSEDED and not self._successor_ends(raw, now):
                 raise SessionRenewed(session_id)
         raise InvalidSessionId(session_id)
 
+    @loud
     def supersede(
         self,
         session_id: str,
@@ -425,20 +425,12 @@ class FileStore:
     ) -> bool:
         """See `SessionStore.supersede`."""
         name = handle(session_id)
-        raw = self._raw(session_id, name)
-        header = raw[:HEADER_LENGTH]
+        old = self._current(session_id, name, now)
+        header = old[:HEADER_LENGTH]
         if header != expected:
             return False
-        if header[41] & SUPERSEDED:
-            self._refuse(status.SUPERSEDED, session_id, name, now)
-        fields = HEADER.unpack(header)
-        env_end = HEADER_LENGTH + fields[5]
-        successor = bytes.fromhex(handle(successor_id).decode("ascii"))
-        record = pack(
-            self._keyring, name, fields[3], _later(now, fields[4]),
-            raw[HEADER_LENGTH:env_end], raw[env_end:], fields[7],
-            SUPERSEDE.pack(until, successor),
-        )  # fmt: skip
+        successor = bytes.fromhex(handle(successor_id).decode())
+        record = self._copy(name, old, now, SUPERSEDE.pack(until, successor))
         outcome, _ = self._count.supersede(
             name,
             lambda: self._backend.commit(
@@ -448,13 +440,14 @@ class FileStore:
         )  # fmt: skip
         if outcome not in (status.OK, status.CONFLICT):
             self._refuse(outcome, session_id, name, now)
-        self._origins.pop(name, None)
+        self._recent.pop(name, None)
         return bool(outcome == status.OK)
 
+    @loud
     def delete(self, session_id: str, expected: object = None) -> bool:
         """See `SessionStore.delete`."""
         name = handle(session_id)
-        self._origins.pop(name, None)
+        self._recent.pop(name, None)
         outcome = self._count.remove(
             name,
             lambda: self._backend.remove(
@@ -465,6 +458,7 @@ class FileStore:
             sync_directory(self._layout.directory(name))
         return bool(outcome == status.OK)
 
+    @loud
     def sweep(self, now: float, idle: float, lifetime: float) -> int:
         """See `SessionStore.sweep`. 0 while another process sweeps."""
         return self._sweeper().sweep_all(now, idle, lifetime)
@@ -477,6 +471,7 @@ class FileStore:
             self._timeout,
         )  # fmt: skip
 
+    @loud
     def count(self) -> int:
         """See `SessionStore.count`."""
         return self._count.total()
@@ -504,7 +499,7 @@ class FileStore:
 
     def close(self) -> None:
         """Forgets what was remembered; no descriptor or lock is ever held."""
-        self._origins.clear()
+        self._recent.clear()
 
     # What clients of the original read: `sessiondict[id]` and the like
 
@@ -543,5 +538,3 @@ def _secrets(
     if not found:
         raise ValueError("secret is an empty list; None means the store's own")
     return found
-
-

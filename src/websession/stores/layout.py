@@ -11,6 +11,7 @@ from stat import S_ISDIR, S_ISREG, S_ISVTX, S_IWOTH
 
 from ..exceptions import SessionStoreError, UnsafeStore
 from ..record import Keyring
+from .errors import loud
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,6 +150,11 @@ def read_file(path: bytes) -> bytes | None:
         os.close(fd)
 
 
+def is_store_id(text: bytes) -> bool:
+    """32 digits of lower-case hex."""
+    return len(text) == 32 and not text.strip(b"0123456789abcdef")
+
+
 class Layout:
     """
     An opened store directory.
@@ -171,6 +177,7 @@ class Layout:
         ValueError: a secret that is too short, an impossible `shards`.
     """
 
+    @loud
     def __init__(
         self,
         path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
@@ -183,23 +190,16 @@ class Layout:
         self.root = os.path.realpath(os.fsencode(path))
         self.shown = os.fsdecode(self.root)
         fingerprints = [Keyring.fingerprint(secret) for secret in secrets]
-        try:
-            self._make_root()
-            check_directory(self.root)
-            if not allow_network:
-                self._refuse_network()
-            marker = self._read_marker()
-            if marker is None:
-                marker = self._initialise(bool(secrets), shards)
-            if not secrets:
-                secrets = [self._read_key(marker)]
-            self._check_key(marker, fingerprints)
-        except OSError as error:
-            if isinstance(error, SessionStoreError):
-                raise
-            raise SessionStoreError(
-                error.errno, error.strerror, error.filename or self.shown
-            ) from error
+        self._make_root()
+        check_directory(self.root)
+        if not allow_network:
+            self._refuse_network()
+        marker = self._read_marker()
+        if marker is None:
+            marker = self._initialise(bool(secrets), shards)
+        if not secrets:
+            secrets = [self._read_key(marker)]
+        self._check_key(marker, fingerprints)
         self.shards = int(marker[b"shards"])
         self.digits = SHARD_DIGITS[self.shards]
         self.keyring = Keyring(secrets, bytes.fromhex(marker[b"id"].decode()))
@@ -239,7 +239,7 @@ class Layout:
         good = (
             version == b"%d" % FORMAT
             and fields.get(b"shards") in (b"16", b"256", b"4096")
-            and len(fields.get(b"id", b"")) == 32
+            and is_store_id(fields.get(b"id", b""))
             and b"key" in fields
         )
         if not good:
@@ -294,9 +294,10 @@ class Layout:
             )
         key = read_file(self.join(KEY))
         if key is None or len(key) != KEY_LENGTH:
+            state = "missing" if key is None else "damaged"
             raise SessionStoreError(
-                f"{self.shown}/.key is {'missing' if key is None else 'damaged'}"
-                ": restore it from a backup; without it no session can be read"
+                f"{self.shown}/.key is {state}: restore it from a backup; "
+                "without it no session can be read"
             )
         return key
 
@@ -336,7 +337,9 @@ class Layout:
     def make_shard(self, name: bytes) -> None:
         """Makes the shard directory of this handle."""
         if not os.path.isdir(self.root):
-            raise SessionStoreError(f"{self.shown} is gone: open the store again")
+            raise SessionStoreError(
+                f"{self.shown} is gone: open the store again"
+            )
         make_directory(self.directory(name))
 
     def make(self, name: bytes) -> bytes:

@@ -119,9 +119,9 @@ class StripeLock:
     def _acquire(self) -> BaseFileLock:
         from filelock import Timeout
 
-        self._layout.make(LOCKS)
         lock = file_lock(self._path)
         try:
+            self._layout.make(LOCKS)
             lock.acquire(timeout=self._timeout)
         except Timeout:
             raise SessionLocked(self._holder(), self._timeout) from None

@@ -102,8 +102,9 @@ class MappingStore:
         if session_id.startswith(CHECKVARS):
             raise InvalidSessionId(session_id)
         try:
-            timestamp, data = self._mapping[session_id]
+            # First what tells a session from anything else in the mapping.
             stored = self._mapping[CHECKVARS + session_id]
+            timestamp, data = self._mapping[session_id]
         except KeyError:
             raise InvalidSessionId(session_id) from None
         except (OSError, MemoryError):
@@ -119,9 +120,7 @@ class MappingStore:
         env = stored if isinstance(stored, CheckVars) else CheckVars(stored)
         return timestamp, data, env
 
-    def _put(
-        self, session_id: str, timestamp: float, data: object
-    ) -> int:
+    def _put(self, session_id: str, timestamp: float, data: object) -> int:
         self._mapping[session_id] = (timestamp, data)
         return self._written(session_id)
 

@@ -23,14 +23,15 @@ class SessionStore(Protocol):
     Moves whole sessions and knows nothing of policy.
 
     Times are seconds since the epoch and come from the caller, so that there
-    is one clock. ``idle`` and ``lifetime`` are limits in seconds, 0 for none: a
-    session is expired when it was stored more than ``idle`` or created more
+    is one clock. ``idle`` and ``lifetime`` are limits in seconds, 0 for none:
+    a session is expired when it was stored more than ``idle`` or created more
     than ``lifetime`` seconds before ``now``, and expired means absent for all
     writing.
 
-    Missing sessions are `InvalidSessionId`; sessions that cannot be verified or
-    decoded are `CorruptData`; a failing system is `SessionStoreError`. Nothing
-    else is an exception: an ID in use and a lost race are return values.
+    Missing sessions are `InvalidSessionId`; sessions that cannot be verified
+    or decoded are `CorruptData`; a failing system is `SessionStoreError`.
+    Nothing else is an exception: an ID in use and a lost race are return
+    values.
     """
 
     def create(

@@ -1,0 +1,89 @@
+"""Real processes for tests, and looking at session files from outside."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import time
+import traceback
+from pathlib import Path
+
+from websession.ids import handle
+
+
+class Child:
+    """A forked process that runs a function; its result comes over a pipe."""
+
+    def __init__(self, func, *args):
+        read_end, write_end = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                os.close(read_end)
+                try:
+                    outcome = (True, func(*args))
+                    status = 0
+                except BaseException as error:
+                    text = traceback.format_exc()
+                    outcome = (False, f"{error!r}\n{text}")
+                with os.fdopen(write_end, "wb") as pipe:
+                    pickle.dump(outcome, pipe)
+            finally:
+                os._exit(status)
+        os.close(write_end)
+        self.pipe = os.fdopen(read_end, "rb")
+        self.status = None
+
+    def kill(self, number=signal.SIGKILL):
+        os.kill(self.pid, number)
+
+    def wait(self):
+        """The wait status; the result is thrown away."""
+        if self.status is None:
+            self.status = os.waitpid(self.pid, 0)[1]
+            self.pipe.close()
+        return self.status
+
+    def result(self):
+        """What the function returned; its failure is a failure here."""
+        raw = self.pipe.read()
+        self.wait()
+        assert raw, f"child died with wait status {self.status}"
+        good, value = pickle.loads(raw)
+        assert good, value
+        return value
+
+
+def in_processes(count, func, *args):
+    """Runs func(number, *args) in `count` processes; the results in order."""
+    children = [Child(func, number, *args) for number in range(count)]
+    return [child.result() for child in children]
+
+
+def until(condition, timeout=30.0):
+    """Waits for something that another process is about to do."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.001)
+
+
+def file_of(root, session_id):
+    """The path of a session's file in a store with 256 shards."""
+    name = handle(session_id).decode()
+    return Path(root) / name[:2] / name[2:]
+
+
+def session_files(root):
+    """All files in shard directories."""
+    return sorted(
+        path
+        for path in Path(root).glob("[0-9a-f][0-9a-f]/*")
+        if not path.is_dir()
+    )
+
+
+def open_descriptors():
+    return len(os.listdir("/proc/self/fd"))

@@ -1,0 +1,199 @@
+"""The clean-up thread, and the automatic sweep of a FileStore."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from support import file_of, session_files, until
+from websession import CleanUpThread, FileStore, WebSession
+
+
+class Counting:
+    """Something whose cleanUp can be made to fail."""
+
+    def __init__(self, *outcomes):
+        self.outcomes = list(outcomes)
+        self.calls = 0
+
+    def cleanUp(self):
+        self.calls += 1
+        outcome = self.outcomes.pop(0) if self.outcomes else 0
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+def test_the_thread_cleans_up_at_once_and_is_a_daemon():
+    target = Counting(3)
+    thread = CleanUpThread(target)
+    assert thread.daemon
+    thread.start()
+    until(lambda: thread._removed == 3)
+    assert repr(thread).endswith(": 3 sessions removed")
+    thread.join(10)
+    assert not thread.is_alive()
+    assert target.calls == 1
+
+
+def test_the_thread_cleans_up_again_after_the_interval():
+    target = Counting(1, 1, 1)
+    thread = CleanUpThread(target, interval=0.001)
+    thread.start()
+    until(lambda: target.calls > 5)
+    thread.join(10)
+    assert thread._removed == 3
+
+
+def test_join_does_not_wait_unless_told_to():
+    running = threading.Event()
+    release = threading.Event()
+
+    class Slow:
+        def cleanUp(self):
+            running.set()
+            release.wait()
+            return 0
+
+    thread = CleanUpThread(Slow())
+    thread.start()
+    running.wait()
+    thread.join()
+    assert thread.is_alive()
+    release.set()
+    thread.join(None)
+    assert not thread.is_alive()
+
+
+def test_the_thread_survives_an_exception(caplog):
+    target = Counting(OSError("disk on fire"), 2)
+    thread = CleanUpThread(target, interval=0.001)
+    with caplog.at_level(logging.ERROR, "websession"):
+        thread.start()
+        until(lambda: thread._removed == 2)
+        thread.join(10)
+    assert "disk on fire" in caplog.text
+
+
+def test_subclasses_can_have_their_own_loop():
+    class Own(CleanUpThread):
+        def run(self):
+            while not self._stop_event.is_set():
+                self._removed += 10 + self._sessionInstance.cleanUp()
+                self._stop_event.wait(self._interval)
+
+    thread = Own(Counting(5), 60)
+    thread.start()
+    until(lambda: thread._removed == 15)
+    thread.join(10)
+
+
+def test_the_thread_keeps_a_store_clean(make_session, clock):
+    ws = make_session(0, 100)
+    ws.newSession()
+    clock.move(101)
+    thread = CleanUpThread(ws, interval=0.001)
+    thread.start()
+    until(lambda: ws.countSessions() == 0)
+    thread.join(10)
+
+
+# The automatic sweep
+
+
+@pytest.fixture
+def ws(make_store, clock):
+    return WebSession(make_store(sweep_interval=60), 0, 100, clock=clock)
+
+
+def test_new_sessions_sweep_the_old_ones_away(ws, root, clock):
+    old = [ws.newSession() for _ in range(30)]
+    clock.move(101)
+    for _ in range(400):
+        ws.newSession()
+        clock.move(0.2)
+        if not any(file_of(root, sid).exists() for sid in old):
+            return
+    pytest.fail("the automatic sweep removed nothing")
+
+
+def test_a_sweep_is_not_due_before_its_time(ws, root, clock, monkeypatch):
+    for _ in range(400):
+        ws.newSession()
+        clock.move(1)
+    ws.cleanUp()
+    monkeypatch.setattr(
+        "websession.stores.sweep.Sweeper._slice",
+        lambda *args: pytest.fail("a sweep that was not due"),
+    )
+    for _ in range(59):
+        ws.newSession()
+        clock.move(1)
+
+
+def test_a_due_time_from_a_wrong_clock_is_not_waited_for(ws, root, clock):
+    stamp = root / ".locks" / "sweep.stamp"
+    ws.cleanUp()
+    os.utime(stamp, (clock.now + 1e8, clock.now + 1e8))
+    ws.newSession()
+    assert stamp.stat().st_mtime < clock.now + 1e6
+
+
+def test_a_failing_sweep_does_not_fail_the_request(
+    ws, root, caplog, monkeypatch
+):
+    def fail(*args):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("websession.stores.sweep.Sweeper._slice", fail)
+    with caplog.at_level(logging.WARNING, "websession"):
+        assert ws.retrieveSession(ws.newSession()) == "_created_"
+    assert "Input/output error" in caplog.text
+
+
+def test_without_an_interval_there_is_no_automatic_sweep(
+    make_session, root, clock
+):
+    ws = make_session(0, 100)
+    ws.newSession()
+    clock.move(200)
+    for _ in range(5):
+        ws.newSession()
+    assert len(session_files(root)) == 6
+    assert not (root / ".locks").exists()
+
+
+def test_abandoned_temporary_and_old_damaged_files_are_reaped(
+    ws, root, monkeypatch
+):
+    import time
+
+    (root / ".new-0123456789abcdef").write_bytes(b"")
+    (root / ".damaged").mkdir(mode=0o700)
+    (root / ".damaged" / "x.1").write_bytes(b"")
+    ws.cleanUp()
+    assert (root / ".new-0123456789abcdef").exists()
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + 3700)
+    ws.cleanUp()
+    assert not (root / ".new-0123456789abcdef").exists()
+    assert (root / ".damaged" / "x.1").exists()
+    monkeypatch.setattr("time.time", lambda: now + 31 * 86400)
+    ws.cleanUp()
+    assert not (root / ".damaged" / "x.1").exists()
+
+
+def test_a_request_does_not_import_filelock_while_no_sweep_is_due(root):
+    WebSession(FileStore(root), 0, 100).cleanUp()
+    code = (
+        "import sys, websession\n"
+        f"ws = websession.WebSession({str(root)!r}, 0, 100)\n"
+        "ws.storeSession(ws.newSession(), 'data')\n"
+        "assert 'filelock' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,427 @@
+"""Many real processes on one store."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from support import Child, file_of, in_processes, session_files, until
+from websession import (
+    FileStore,
+    GenerateIDError,
+    InvalidSessionId,
+    MaxSessionCountExceeded,
+    WebSession,
+)
+
+pytestmark = pytest.mark.stress
+
+
+def open_session(root, backend, *args, **options):
+    store = FileStore(root, backend=backend, sweep_interval=0)
+    return WebSession(store, *args, **options)
+
+
+def increment(data):
+    return {**data, "n": data["n"] + 1}
+
+
+def test_eight_processes_lose_no_update_of_one_session(root, backend):
+    ws = open_session(root, backend)
+    sid = ws.newSession()
+    ws.storeSession(sid, {"n": 0, "padding": "x" * 200})
+
+    def work(number):
+        for _ in range(2000):
+            ws.updateSession(sid, increment)
+
+    def watch(number):
+        last, reads = 0, 0
+        while last < 16_000:
+            data = ws.retrieveSession(sid)
+            assert data["padding"] == "x" * 200
+            assert data["n"] >= last
+            last, reads = data["n"], reads + 1
+        return reads
+
+    watchers = [Child(watch, number) for number in range(2)]
+    in_processes(8, work)
+    assert ws.retrieveSession(sid)["n"] == 16_000
+    assert all(watcher.result() > 10 for watcher in watchers)
+
+
+def test_eight_processes_lose_no_update_of_fifty_sessions(root, backend):
+    ws = open_session(root, backend)
+    ids = [ws.newSession() for _ in range(50)]
+    for sid in ids:
+        ws.storeSession(sid, {"n": 0})
+
+    def work(number):
+        choose = random.Random(number).choice
+        own = WebSession(FileStore(root, backend=backend))
+        for _ in range(2000):
+            own.updateSession(choose(ids), increment)
+
+    in_processes(8, work)
+    assert sum(ws.retrieveSession(sid)["n"] for sid in ids) == 16_000
+
+
+def test_both_backends_lose_no_update_of_the_same_session(root, backend):
+    ws = open_session(root, backend)
+    sid = ws.newSession()
+    ws.storeSession(sid, {"n": 0})
+
+    def work(number):
+        own = open_session(root, ("python", backend)[number % 2])
+        for _ in range(500):
+            own.updateSession(sid, increment)
+
+    in_processes(4, work)
+    assert ws.retrieveSession(sid)["n"] == 2000
+
+
+def test_readers_of_changing_sizes_see_whole_and_never_older_states(
+    root, backend
+):
+    ws = open_session(root, backend)
+    sid = ws.newSession()
+    ws.storeSession(sid, (0, b""))
+    rounds = 3000
+
+    def write(number):
+        sizes = random.Random(5)
+        for turn in range(1, rounds + 1):
+            size = sizes.choice((10, 300, 600, 3000, 9000, 30_000))
+            ws.storeSession(sid, (turn, bytes([turn % 251]) * size))
+
+    def read(number):
+        last = 0
+        while last < rounds:
+            turn, body = ws.retrieveSession(sid)
+            assert turn >= last
+            assert body == bytes([turn % 251]) * len(body)
+            last = turn
+
+    children = [Child(write, 0), *(Child(read, n) for n in range(3))]
+    for child in children:
+        child.result()
+
+
+def test_the_limit_is_exact_across_processes(root, backend):
+    ws = open_session(root, backend, maxSessionCount=500)
+
+    def work(number):
+        made = []
+        while True:
+            try:
+                made.append(ws.newSession())
+            except MaxSessionCountExceeded:
+                return made
+
+    def watch(number):
+        most = 0
+        while most < 500:
+            most = max(most, len(session_files(root)))
+        return most
+
+    watcher = Child(watch, 0)
+    made = [sid for ids in in_processes(8, work) for sid in ids]
+    assert len(set(made)) == 500
+    assert ws.countSessions() == 500
+    assert watcher.result() == 500
+    assert all(ws.retrieveSession(sid) == "_created_" for sid in made)
+
+
+def test_the_count_is_exact_after_creators_and_deleters_are_killed(
+    root, backend
+):
+    ws = open_session(root, backend, 0, 3600, maxSessionCount=60)
+    chance = random.Random(11)
+
+    def work(number):
+        own = open_session(root, backend, 0, 3600, maxSessionCount=60)
+        mine = []
+        while True:
+            try:
+                mine.append(own.newSession())
+            except MaxSessionCountExceeded:
+                pass
+            if len(mine) > 3:
+                own.deleteSession(mine.pop(0))
+            if mine and chance.random() < 0.1:
+                mine[-1] = own.regenerateSession(mine[-1], grace=0.01)
+
+    for _ in range(25):
+        children = [Child(work, number) for number in range(4)]
+        time.sleep(chance.uniform(0.005, 0.05))
+        for child in children:
+            child.kill()
+        for child in children:
+            child.wait()
+        alive = [p for p in session_files(root) if p.stat().st_size]
+        counted = [p for p in alive if not p.stat().st_mode & 0o100]
+        assert len(counted) <= 60
+        ws.cleanUp()
+        assert ws.countSessions() == len(ws.listSessions())
+        for path in counted:
+            path.unlink()
+        ws.cleanUp()
+        assert ws.countSessions() == 0
+    made = []
+    with pytest.raises(MaxSessionCountExceeded):
+        while True:
+            made.append(ws.newSession())
+    assert len(made) == 60
+
+
+def test_a_killed_writer_leaves_a_state_that_was_stored(root, backend):
+    ws = open_session(root, backend)
+    sid = ws.newSession()
+    ws.storeSession(sid, (0, ""))
+    chance = random.Random(3)
+
+    def write(start):
+        turn = start
+        while True:
+            turn += 1
+            ws.storeSession(sid, (turn, str(turn) * (turn % 400)))
+
+    last = 0
+    for _ in range(500):
+        child = Child(write, last)
+        time.sleep(chance.uniform(0, 0.004))
+        child.kill()
+        child.wait()
+        turn, body = ws.retrieveSession(sid)
+        assert turn >= last
+        assert body == str(turn) * (turn % 400)
+        ws.storeSession(sid, (turn + 1, str(turn + 1) * ((turn + 1) % 400)))
+        last = turn + 1
+
+
+def test_two_processes_never_get_the_same_id(root, backend, recwarn):
+    alphabet = "abcdefgh"
+
+    def work(number):
+        ws = open_session(
+            root, backend, sessionIDLength=2, sessionIDChars=alphabet
+        )
+        made = []
+        for _ in range(40):
+            try:
+                made.append(ws.newSession())
+                ws.storeSession(made[-1], number)
+            except GenerateIDError:
+                continue
+        assert all(ws.retrieveSession(sid) == number for sid in made)
+        return made
+
+    import warnings
+
+    warnings.simplefilter("ignore")
+    made = [sid for ids in in_processes(8, work) for sid in ids]
+    assert len(made) == len(set(made))
+    assert 32 <= len(made) <= 64
+
+
+def test_a_sweep_never_removes_what_is_kept_fresh(root, backend):
+    limit = 0.4
+    ws = open_session(root, backend, 0, limit)
+    fresh = [ws.newSession() for _ in range(40)]
+    stale = [ws.newSession() for _ in range(200)]
+    foreign = file_of(root, fresh[0]).parent / "README"
+    foreign.write_text("not a session")
+    deadline = time.monotonic() + 4
+
+    def keep(number):
+        """Refreshes its sessions, and says which it could not in time."""
+        mine = {sid: time.time() for sid in fresh[number::4]}
+        lost = []
+        while time.monotonic() < deadline:
+            for sid in list(mine):
+                before = mine[sid]
+                try:
+                    if random.random() < 0.5:
+                        ws.storeSession(sid, "kept")
+                    else:
+                        ws.touchSession(sid)
+                except InvalidSessionId:
+                    # Only if we were kept from the processor for so long.
+                    assert time.time() - before > limit
+                    lost.append(mine.pop(sid))
+                else:
+                    mine[sid] = time.time()
+            time.sleep(0.01)
+        return len(mine)
+
+    def sweep(number):
+        removed = 0
+        while time.monotonic() < deadline - 1:
+            removed += ws.cleanUp()
+        return removed
+
+    children = [Child(keep, number) for number in range(4)]
+    sweepers = [Child(sweep, number) for number in range(2)]
+    kept = sum(child.result() for child in children)
+    removed = sum(child.result() for child in sweepers)
+    assert kept > 20
+    assert removed == 240 - kept
+    assert not any(sid in ws.sessiondict for sid in stale)
+    assert foreign.read_text() == "not a session"
+
+
+def test_create_delete_and_reads_of_one_name_are_never_seen_as_damage(
+    root, backend
+):
+    """Unlinking by path once hit files made anew."""
+    store = FileStore(root, backend=backend, sweep_interval=0)
+    deadline = time.monotonic() + 3
+
+    def create(number):
+        made = 0
+        while time.monotonic() < deadline:
+            made += store.create("same", "x" * 300, {}, now=time.time())
+        return made
+
+    def delete(number):
+        gone = 0
+        while time.monotonic() < deadline:
+            gone += store.delete("same")
+        return gone
+
+    def read(number):
+        seen = 0
+        while time.monotonic() < deadline:
+            try:
+                assert store.read("same", time.time()).data == "x" * 300
+                seen += 1
+            except InvalidSessionId:
+                pass
+        return seen
+
+    makers = [Child(create, n) for n in range(2)]
+    takers = [Child(delete, n) for n in range(2)]
+    readers = [Child(read, n) for n in range(2)]
+    made = sum(child.result() for child in makers)
+    gone = sum(child.result() for child in takers)
+    assert made > 100
+    assert made - gone == ("same" in store)
+    assert all(child.result() >= 0 for child in readers)
+    assert not (root / ".damaged").exists()
+
+
+def test_regenerate_carries_a_concurrent_store_over(root, backend):
+    ws = open_session(root, backend)
+    for grace in (0, 60) * 60:
+        sid = ws.newSession()
+        ws.storeSession(sid, 0)
+
+        def store(number, sid=sid):
+            acknowledged = 0
+            try:
+                while True:
+                    ws.storeSession(sid, acknowledged + 1)
+                    acknowledged += 1
+            except InvalidSessionId:
+                return acknowledged
+
+        child = Child(store, 0)
+        until(lambda sid=sid: ws.retrieveSession(sid) > 0)
+        new = ws.regenerateSession(sid, grace=grace)
+        assert ws.retrieveSession(new) == child.result()
+        ws.deleteSession(new)
+
+
+def test_log_out_wins_over_everything_else(root, backend):
+    ws = open_session(root, backend)
+    for _ in range(60):
+        sid = ws.newSession()
+        ws.storeSession(sid, {"n": 0})
+
+        def work(number, sid=sid):
+            try:
+                while True:
+                    if number == 0:
+                        ws.storeSession(sid, {"n": 5})
+                    elif number == 1:
+                        ws.touchSession(sid)
+                    else:
+                        ws.updateSession(sid, increment)
+            except InvalidSessionId:
+                return os.path.exists(file_of(root, sid))
+
+        children = [Child(work, number) for number in range(3)]
+        time.sleep(0.003)
+        ws.deleteSession(sid)
+        assert not any(child.result() for child in children)
+        assert not file_of(root, sid).exists()
+
+
+def test_a_stopped_lock_holder_does_not_hang_the_others(root, backend):
+    """Whoever is stopped while it holds a session's lock costs a timeout."""
+    import fcntl
+
+    from websession import SessionBusy
+
+    store = FileStore(
+        root, backend=backend, lock_timeout=0.2, sweep_interval=0
+    )
+    ws = WebSession(store, 0, 3600)
+    sid = ws.newSession()
+    ready = root / ".ready"
+
+    def hold(number):
+        fd = os.open(file_of(root, sid), os.O_RDWR)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        ready.touch()
+        signal.pause()
+
+    child = Child(hold, 0)
+    until(ready.exists)
+    child.kill(signal.SIGSTOP)
+    with pytest.raises(SessionBusy, match="stopped"):
+        ws.storeSession(sid, "data")
+    with pytest.raises(SessionBusy):
+        ws.deleteSession(sid)
+    assert ws.retrieveSession(sid) == "_created_"
+    assert ws.cleanUp() == 0
+    child.kill()
+    child.wait()
+    ws.storeSession(sid, "data")
+    assert ws.retrieveSession(sid) == "data"
+
+
+def test_lock_session_excludes_other_processes(root, backend):
+    ws = open_session(root, backend)
+    sid = ws.newSession()
+    ws.storeSession(sid, 0)
+
+    def work(number):
+        for _ in range(25):
+            with ws.lockSession(sid, timeout=60):
+                ws.storeSession(sid, ws.retrieveSession(sid) + 1)
+
+    in_processes(6, work)
+    assert ws.retrieveSession(sid) == 150
+
+
+def test_automatic_sweep_keeps_up_with_new_sessions(root, backend):
+    """Over 300 new sessions a second, of which each lives for a second."""
+    store = FileStore(root, backend=backend, sweep_interval=0.5)
+    ws = WebSession(store, 0, 1)
+    deadline = time.monotonic() + 6
+    made, most = 0, 0
+    while time.monotonic() < deadline:
+        for _ in range(20):
+            ws.newSession()
+        made += 20
+        time.sleep(0.04)
+        if made % 400 == 0:
+            most = max(most, len(session_files(root)))
+    assert made > 1200
+    # A second's worth is alive; the rest is what the sweep has not got to.
+    assert most < made / 2

@@ -1,0 +1,271 @@
+"""Opening a store: permissions, marker, key, wrong directories."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from support import in_processes
+from websession import FileStore, SessionStoreError, UnsafeStore, WebSession
+from websession.stores.layout import network_type
+
+
+def mode(path):
+    return stat.S_IMODE(os.lstat(path).st_mode)
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o777])
+def test_modes_are_private_whatever_the_umask(root, backend, mask):
+    old = os.umask(mask)
+    try:
+        ws = WebSession(
+            FileStore(root / "deep" / "er", backend=backend),
+            0, 3600, maxSessionCount=5,
+        )  # fmt: skip
+        sid = ws.newSession()
+        with ws.lockSession(sid):
+            ws.storeSession(sid, "data")
+        assert ws.retrieveSession(sid) == "data"
+        ws.cleanUp()
+    finally:
+        os.umask(old)
+    for directory, names, files in os.walk(root):
+        assert all(mode(os.path.join(directory, n)) == 0o700 for n in names)
+        for name in files:
+            if not name.endswith(".holder"):
+                path = os.path.join(directory, name)
+                assert mode(path) & 0o177 == 0, path
+                assert mode(path) & 0o600 == 0o600, path
+
+
+def test_a_store_is_found_again(root, backend):
+    ws = WebSession(FileStore(root, backend=backend))
+    sid = ws.newSession()
+    ws.storeSession(sid, "data")
+    again = WebSession(FileStore(root, backend=backend, shards=16))
+    assert again.retrieveSession(sid) == "data"
+    assert again.sessiondict._layout.shards == 256
+
+
+@pytest.mark.parametrize("shards", [16, 256, 4096])
+def test_shards_spread_the_files(root, backend, shards):
+    store = FileStore(root, backend=backend, shards=shards)
+    ws = WebSession(store, 0, 60)
+    sid = ws.newSession()
+    (path,) = [p for p in root.rglob("*") if p.is_file() and len(p.name) > 20]
+    assert len(path.parent.name) == {16: 1, 256: 2, 4096: 3}[shards]
+    assert len(path.parent.name + path.name) == 32
+    assert ws.listSessions()[0].handle == path.parent.name + path.name
+    ws.cleanUp()
+    assert ws.retrieveSession(sid) == "_created_"
+
+
+@pytest.mark.parametrize("bad", [0, 1, 17, 65536])
+def test_impossible_shard_counts_are_refused(root, bad):
+    with pytest.raises(ValueError, match="16, 256 or 4096"):
+        FileStore(root, shards=bad)
+
+
+@pytest.mark.parametrize("bits", [0o755, 0o750, 0o701, 0o770, 0o777])
+def test_a_directory_open_to_others_is_refused_with_the_remedy(root, bits):
+    root.mkdir()
+    root.chmod(bits)
+    with pytest.raises(UnsafeStore, match="chmod 700"):
+        FileStore(root)
+    assert list(root.iterdir()) == []
+    root.chmod(0o700)
+    FileStore(root)
+
+
+def test_a_parent_that_all_may_write_is_refused(tmp_path):
+    parent = tmp_path / "open"
+    parent.mkdir()
+    parent.chmod(0o777)
+    with pytest.raises(UnsafeStore, match="sticky bit"):
+        FileStore(parent / "sessions")
+    parent.chmod(0o1777)
+    FileStore(parent / "sessions")
+
+
+def test_a_file_in_its_place_is_not_a_directory(tmp_path):
+    (tmp_path / "sessions").write_text("")
+    with pytest.raises(SessionStoreError, match=r"[Nn]ot a directory|exists"):
+        FileStore(tmp_path / "sessions")
+
+
+def test_a_directory_with_other_things_is_not_made_a_store(root):
+    root.mkdir(0o700)
+    (root / "index.html").write_text("a site")
+    with pytest.raises(SessionStoreError, match="not a session store"):
+        FileStore(root)
+    assert [path.name for path in root.iterdir()] == ["index.html"]
+
+
+def test_a_symlink_to_the_store_is_resolved_once(root, tmp_path, backend):
+    (tmp_path / "real").mkdir(0o700)
+    root.symlink_to(tmp_path / "real")
+    ws = WebSession(FileStore(root, backend=backend))
+    sid = ws.newSession()
+    root.unlink()
+    assert ws.retrieveSession(sid) == "_created_"
+
+
+def test_a_missing_key_is_an_error_and_is_never_remade(root):
+    FileStore(root)
+    (root / ".key").unlink()
+    with pytest.raises(SessionStoreError, match="key is missing"):
+        FileStore(root)
+    assert not (root / ".key").exists()
+
+
+def test_another_key_is_an_error(root, tmp_path):
+    FileStore(root)
+    (root / ".key").write_bytes(os.urandom(32))
+    with pytest.raises(SessionStoreError, match="another key"):
+        FileStore(root)
+
+
+def test_half_a_key_is_an_error(root):
+    FileStore(root)
+    (root / ".key").write_bytes(b"x" * 31)
+    with pytest.raises(SessionStoreError, match="key is damaged"):
+        FileStore(root)
+
+
+def test_a_key_that_others_can_read_is_refused(root):
+    FileStore(root)
+    (root / ".key").chmod(0o644)
+    with pytest.raises(UnsafeStore, match="mode 600"):
+        FileStore(root)
+
+
+@pytest.mark.parametrize("name", [".key", ".websession"])
+def test_a_planted_symlink_is_not_followed(root, tmp_path, name):
+    FileStore(root)
+    (root / name).rename(tmp_path / "moved")
+    (root / name).symlink_to(tmp_path / "moved")
+    with pytest.raises(SessionStoreError):
+        FileStore(root)
+
+
+def test_a_newer_format_says_upgrade(root):
+    FileStore(root)
+    marker = root / ".websession"
+    marker.write_text(marker.read_text().replace("store 1", "store 2"))
+    with pytest.raises(SessionStoreError, match="upgrade websession"):
+        FileStore(root)
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "websession-store 1\n"])
+def test_a_damaged_marker_is_an_error(root, text):
+    FileStore(root)
+    (root / ".websession").write_text(text)
+    with pytest.raises(SessionStoreError, match="damaged"):
+        FileStore(root)
+
+
+def test_secrets_of_the_application_leave_no_key(root):
+    FileStore(root, secret="a secret of 16 b")
+    assert not (root / ".key").exists()
+    with pytest.raises(SessionStoreError, match="pass it as secret="):
+        FileStore(root)
+
+
+def test_moving_from_the_key_file_to_a_secret(root, backend):
+    ws = WebSession(FileStore(root, backend=backend))
+    sid = ws.newSession()
+    with pytest.raises(SessionStoreError, match="first in the list"):
+        FileStore(root, secret=b"x" * 32)
+    key = (root / ".key").read_bytes()
+    both = FileStore(root, secret=[key, b"x" * 32], backend=backend)
+    assert WebSession(both).retrieveSession(sid) == "_created_"
+
+
+@pytest.mark.parametrize("bad", [b"", "", b"short", "x" * 15, [], [b"x"]])
+def test_empty_and_short_secrets_are_refused(root, bad):
+    with pytest.raises(ValueError, match="secret"):
+        FileStore(root, secret=bad)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"durability": "most"},
+        {"max_size": 0},
+        {"max_size": 1 << 30},
+        {"serializer": "yaml"},
+        {"backend": "rust"},
+    ],
+)
+def test_impossible_options_are_refused(root, option):
+    with pytest.raises(ValueError):
+        FileStore(root, **option)
+
+
+def test_processes_that_open_at_once_agree_on_key_and_store(tmp_path, backend):
+    for turn in range(40):
+        root = tmp_path / str(turn)
+
+        def work(number, root=root):
+            ws = WebSession(FileStore(root, backend=backend))
+            sid = ws.newSession()
+            return sid, (root / ".key").read_bytes()
+
+        found = in_processes(5, work)
+        assert len({key for _, key in found}) == 1
+        ws = WebSession(FileStore(root, backend=backend))
+        assert all(ws.retrieveSession(sid) for sid, _ in found)
+        left = [n for n in os.listdir(root) if n.startswith(".new-")]
+        assert left == []
+
+
+def test_network_file_systems_are_told_by_name(monkeypatch, tmp_path):
+    table = tmp_path / "mountinfo"
+    table.write_text(
+        "1 0 8:1 / / rw - ext4 /dev/sda rw\n"
+        "2 1 0:5 / /home rw - nfs4 server:/home rw\n"
+        "3 2 0:6 / /home/a\\040b rw shared:1 - tmpfs none rw\n"
+    )
+    real_open = open
+
+    def fake_open(path, *args, **kwargs):
+        if path == "/proc/self/mountinfo":
+            path = table
+        return real_open(path, *args, **kwargs)
+
+    monkeypatch.setattr("builtins.open", fake_open)
+    assert network_type(b"/var/lib/x") is None
+    assert network_type(b"/home/c") == "nfs4"
+    assert network_type(b"/home/a b/c") is None
+    assert network_type(b"/homestead") is None
+
+
+def test_a_network_file_system_is_refused_unless_allowed(root, monkeypatch):
+    monkeypatch.setattr(
+        "websession.stores.layout.network_type", lambda root: "nfs4"
+    )
+    with pytest.raises(UnsafeStore, match="nfs4"):
+        FileStore(root)
+    FileStore(root, allow_network=True)
+
+
+def test_a_store_whose_directory_went_away_says_so(root, tmp_path, backend):
+    ws = WebSession(FileStore(root, backend=backend))
+    root.rename(tmp_path / "away")
+    with pytest.raises(SessionStoreError, match="gone"):
+        ws.newSession()
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("durability", ["none", "data", "full"])
+def test_every_durability_stores_and_deletes(root, backend, durability):
+    store = FileStore(root, durability=durability, backend=backend)
+    ws = WebSession(store)
+    sid = ws.newSession()
+    ws.storeSession(sid, "x" * 5000)
+    assert ws.retrieveSession(sid) == "x" * 5000
+    sid = ws.regenerateSession(sid, grace=10)
+    ws.deleteSession(sid)
+    assert ws.countSessions() == 0
