@@ -45,7 +45,7 @@ static int scan_locked(ws_slots *slots, int fd, const char *name,
 }
 
 int64_t ws_session_read(const char *path, const char *name,
-                        uint8_t *out, size_t capacity, double timeout)
+                        void *out, size_t capacity, double timeout)
 {
     ws_slots slots;
     struct stat info;
@@ -261,7 +261,7 @@ int ws_session_commit(const char *path, const char *name,
                       const uint8_t *record, size_t record_len,
                       const uint8_t *expected,
                       double now, double idle, double lifetime,
-                      int durability, double timeout, uint8_t *header)
+                      int durability, double timeout, void *header)
 {
     ws_slots slots;
     int fd;

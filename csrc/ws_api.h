@@ -59,7 +59,7 @@ int ws_id_draw(char *out, size_t length,
  * least that size.  capacity is at least 4096.
  */
 int64_t ws_session_read(const char *path, const char *name,
-                        uint8_t *out, size_t capacity, double timeout);
+                        void *out, size_t capacity, double timeout);
 
 /*
  * Makes a new session file with the record as its first state.
@@ -84,7 +84,7 @@ int ws_session_commit(const char *path, const char *name,
                       const uint8_t *record, size_t record_len,
                       const uint8_t *expected,
                       double now, double idle, double lifetime,
-                      int durability, double timeout, uint8_t *header);
+                      int durability, double timeout, void *header);
 
 /*
  * Unlinks the session.  With expected (64 bytes) only if the live record has

@@ -25,6 +25,7 @@ _ODD_LENGTH = 4096
 _NULL = ffi.NULL
 _new = ffi.new
 _buffer = ffi.buffer
+_unpack = ffi.unpack
 _read = lib.ws_session_read
 _commit = lib.ws_session_commit
 
@@ -84,10 +85,10 @@ def read(path: bytes, name: bytes, timeout: float) -> bytes | None:
     try:
         page = _pages.pop()
     except IndexError:
-        page = _new("uint8_t[]", _READ_LENGTH)
+        page = _new("char[]", _READ_LENGTH)
     length = _read(path, name, page, _READ_LENGTH, timeout)
     if 0 < length <= _READ_LENGTH:
-        raw: bytes = _buffer(page, length)[:]
+        raw: bytes = _unpack(page, length)
         _pages.append(page)
         return raw
     if length == status.ABSENT:
@@ -105,7 +106,7 @@ def _read_slowly(
     while length > capacity or length == status.INTERRUPTED:
         if page is None or length > capacity:
             capacity = max(capacity, length)
-            page = _new("uint8_t[]", capacity)
+            page = _new("char[]", capacity)
         if length == status.INTERRUPTED:
             length = _again(
                 lambda left, page=page, capacity=capacity: _read(  # type: ignore[misc]
@@ -119,7 +120,7 @@ def _read_slowly(
         return None
     if length < 0:
         status.fail(length, ffi.errno, name)
-    raw: bytes = _buffer(page, length)[:]
+    raw: bytes = _unpack(page, length)
     return raw
 
 
@@ -167,7 +168,7 @@ def commit(
     try:
         header = _headers.pop()
     except IndexError:
-        header = _new("uint8_t[]", 64)
+        header = _new("char[]", 64)
 
     size = len(record)
     result: int = _commit(
@@ -184,7 +185,7 @@ def commit(
         )  # fmt: skip
     if result <= status.DAMAGED:
         status.fail(result, ffi.errno, name)
-    written = b"" if result == status.ABSENT else _buffer(header)[:]
+    written = b"" if result == status.ABSENT else _unpack(header, 64)
     _headers.append(header)
     return result, written
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from errno import EINVAL
 from fcntl import LOCK_EX, LOCK_SH
-from math import isfinite
 
 from . import _status as status
 from ._files import File, Outcome
@@ -23,6 +22,7 @@ from .record import (
     SUPERSEDE,
     SUPERSEDED,
     Slots,
+    has_finite_times,
     is_expired,
     record_length,
     slot_size,
@@ -135,7 +135,7 @@ def _check_record(record: bytes) -> None:
         len(record) >= HEADER_LENGTH
         and record_length(record[:HEADER_LENGTH]) == len(record)
         and len(record) <= slot_size(MAX_SLOTS - 2)
-        and all(map(isfinite, HEADER.unpack_from(record)[3:5]))
+        and has_finite_times(record)
     )
     if not good:
         raise OSError(EINVAL, os.strerror(EINVAL))

@@ -70,5 +70,5 @@ def handle(session_id: str) -> bytes:
     except UnicodeEncodeError:
         # Whatever str there is has a handle, and nobody's session.
         encoded = session_id.encode("utf-8", "surrogatepass")
-    digest: str = _sha256(encoded).hexdigest()
-    return digest[:HANDLE_LENGTH].encode()
+    digest: bytes = _sha256(encoded).digest()
+    return digest[: HANDLE_LENGTH // 2].hex().encode()

@@ -408,7 +408,8 @@ class WebSession:
         self._validateSessionIdFormat(session_id)
         while True:
             # Before the record is read: a later store has a later time.
-            now = self._now()
+            clock = self._clock
+            now = time.time() if clock is None else clock()
             try:
                 record = self._store.read(session_id, now)
             except CorruptData:

@@ -138,6 +138,8 @@ def _run(
         "worker_class": "gthread",
         "threads": 4,
         "preload_app": True,
+        # A worker that is told to stop while it starts may miss it.
+        "graceful_timeout": 3,
         "loglevel": "warning",
         "proc_name": "websession-demo",
         "when_ready": when_ready,

@@ -51,6 +51,7 @@ LARGEST_MAX_SIZE = 32 << 20
 _REMEMBERED = 256
 _MAX_REMEMBERED = 4096
 _STORED = Struct("<d")
+_make = tuple.__new__
 
 
 def _later(now: float, stored: float) -> float:
@@ -195,7 +196,9 @@ class FileStore:
         if flags:
             at += SUPERSEDE.size
         elif len(raw) <= _MAX_REMEMBERED:
-            self._remember(name, raw)
+            if len(self._recent) >= _REMEMBERED:
+                self._recent.clear()
+            self._recent[name] = raw
         try:
             loads = self._accepted[number]
         except KeyError:
@@ -208,18 +211,15 @@ class FileStore:
             if env_len:
                 env = loads(raw[at : at + env_len])
                 at += env_len
-            return SessionRecord(
-                created,
-                stored,
-                env,
-                loads(raw[at:]),
-                raw[:HEADER_LENGTH],
-                flags != 0,
-            )
+            data = loads(raw[at:])
         except Exception as error:
             raise CorruptData(
                 f"session {name.decode()} cannot be decoded: {error}"
             ) from error
+        version = raw[:HEADER_LENGTH]
+        return _make(
+            SessionRecord, (created, stored, env, data, version, flags != 0)
+        )
 
     def _remember(self, name: bytes, raw: bytes) -> None:
         if len(self._recent) >= _REMEMBERED:

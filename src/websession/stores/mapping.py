@@ -188,12 +188,14 @@ class MappingStore:
             if self._is_over(env, now):
                 raise InvalidSessionId(session_id)
             return SessionRecord(
-                timestamp if env.created is None else env.created,
-                timestamp,
-                env,
-                data,
-                self._version(session_id),
-                env.until is not None,
+                (
+                    timestamp if env.created is None else env.created,
+                    timestamp,
+                    env,
+                    data,
+                    self._version(session_id),
+                    env.until is not None,
+                )
             )
 
     def commit(
