@@ -8,7 +8,9 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import statistics
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -49,15 +51,35 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def measure(benchmark):
-    """measure(group, name, func, calls=1): func makes that many calls."""
+    """
+    measure(group, name, func, floor) measures a call of `func` with
+    pytest-benchmark, and before each round the floor: the ratio of a round is
+    that of two measurements a millisecond apart, the figure their median.
 
-    def run(group, name, func, calls=1):
-        benchmark.group = group
-        benchmark.name = name
-        benchmark.extra_info["calls"] = calls
-        rounds, iterations = (400, 1) if calls > 1 else (400, 50)
-        benchmark.pedantic(
-            func, rounds=rounds, iterations=iterations, warmup_rounds=5
+    `floor` takes how often it shall do its system calls.
+    """
+
+    def run(group, name, func, floor, rounds=400, iterations=50):
+        floors, figures = [], []
+
+        def measure_floor():
+            started = time.perf_counter()
+            floor(iterations)
+            floors.append((time.perf_counter() - started) / iterations)
+
+        def measure_func():
+            started = time.perf_counter()
+            for _ in range(iterations):
+                func()
+            figures.append((time.perf_counter() - started) / iterations)
+
+        benchmark.group, benchmark.name = group, name
+        benchmark.pedantic(measure_func, setup=measure_floor, rounds=rounds)
+        ratios = [a / b for a, b in zip(figures, floors, strict=True)]
+        benchmark.extra_info.update(
+            ratio=statistics.median(ratios),
+            microseconds=statistics.median(figures) * 1e6,
+            floor_microseconds=statistics.median(floors) * 1e6,
         )
 
     return run
@@ -67,24 +89,22 @@ def pytest_terminal_summary(terminalreporter, config):
     session = getattr(config, "_benchmarksession", None)
     if session is None or not session.benchmarks:
         return
-    groups = {}
-    for bench in session.benchmarks:
-        each = bench.stats.median / bench.extra_info["calls"]
-        groups.setdefault(bench.group, {})[bench.name] = each
     write = terminalreporter.write_line
+    place = config.stash.get(PLACE, "/tmp")
     write("")
-    write(f"{platform.machine()}, Linux {platform.release()}, "
-          f"Python {platform.python_version()}, "
-          f"{file_system(config.stash.get(PLACE, '/tmp'))}")  # fmt: skip
+    write(
+        f"{platform.machine()}, Linux {platform.release()}, Python "
+        f"{platform.python_version()}, {file_system(place)}"
+    )
     write("")
-    write("| figure | over the floor | microseconds |")
-    write("|---|---|---|")
-    for group, figures in groups.items():
-        base = figures["floor"]
-        for name, value in figures.items():
-            write(
-                f"| {group}: {name} | {value / base:.2f} | {value * 1e6:.1f} |"
-            )
+    write("| figure | over the floor | microseconds | floor |")
+    write("|---|---|---|---|")
+    for bench in session.benchmarks:
+        info = bench.extra_info
+        write(
+            f"| {bench.group}: {bench.name} | {info['ratio']:.2f} | "
+            f"{info['microseconds']:.1f} | {info['floor_microseconds']:.1f} |"
+        )
 
 
 PLACE = pytest.StashKey[str]()

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,15 +32,14 @@ static int64_t give_record(const ws_slots *slots, uint8_t *out)
 static int scan_locked(ws_slots *slots, int fd, const char *name,
                        double timeout)
 {
-    struct stat info;
+    ws_info info;
     int status = ws_file_lock(fd, LOCK_SH, timeout);
 
     if (status != WS_OK)
         return status;
-    if (fstat(fd, &info) < 0)
-        status = WS_ERRNO;
-    else
-        status = ws_slots_scan(slots, fd, (uint64_t)info.st_size, name, 1);
+    status = ws_file_check(fd, &info);
+    if (status == WS_OK)
+        status = ws_slots_scan(slots, fd, info.size, name, 1);
     (void)flock(fd, LOCK_UN);
     return status;
 }
@@ -48,7 +48,7 @@ int64_t ws_session_read(const char *path, const char *name,
                         void *out, size_t capacity, double timeout)
 {
     ws_slots slots;
-    struct stat info;
+    ws_info info;
     int64_t len = WS_ABSENT;
     int fd;
     int status = ws_file_open(AT_FDCWD, path, O_RDONLY, &fd);
@@ -60,8 +60,8 @@ int64_t ws_session_read(const char *path, const char *name,
     status = ws_file_check(fd, &info);
     if (status != WS_OK) {
         len = status;
-    } else if (info.st_size > 0) {
-        status = ws_slots_scan(&slots, fd, (uint64_t)info.st_size, name, 0);
+    } else if (info.size > 0) {
+        status = ws_slots_scan(&slots, fd, info.size, name, 0);
         if (status == WS_DAMAGED)
             status = scan_locked(&slots, fd, name, timeout);
         len = status == WS_OK ? give_record(&slots, out) : status;
@@ -203,17 +203,17 @@ static int check_conditions(ws_slots *slots, const uint8_t *record,
 static int look_locked(ws_slots *slots, int fd, const char *path,
                        const char *name)
 {
-    struct stat info;
+    ws_info info;
     int status = ws_file_check(fd, &info);
 
-    if (status == WS_OK && info.st_nlink != 1)
+    if (status == WS_OK && info.nlink != 1)
         status = ws_file_named(AT_FDCWD, path, &info);
     if (status != WS_OK)
         return status;
-    if (info.st_size == 0)
+    if (info.size == 0)
         return WS_ABSENT;
     slots->body = NULL;
-    return ws_slots_scan(slots, fd, (uint64_t)info.st_size, name, 1);
+    return ws_slots_scan(slots, fd, info.size, name, 1);
 }
 
 int ws_session_create(const char *path, const char *name,
@@ -221,7 +221,7 @@ int ws_session_create(const char *path, const char *name,
                       int durability, double timeout)
 {
     uint8_t header[WS_HEADER_LEN];
-    struct stat info;
+    ws_info info;
     int fd;
     int locked = 0;
     int status = check_record(record, record_len);
@@ -237,9 +237,9 @@ int ws_session_create(const char *path, const char *name,
         goto done;
     locked = 1;
     status = ws_file_check(fd, &info);
-    if (status == WS_OK && info.st_nlink == 0)
+    if (status == WS_OK && info.nlink == 0)
         status = WS_EXISTS;
-    if (status == WS_OK && (info.st_mode & 0777) != 0600 &&
+    if (status == WS_OK && (info.mode & 0777) != 0600 &&
         fchmod(fd, 0600) < 0)
         status = WS_ERRNO;
     if (status == WS_OK)
@@ -298,7 +298,7 @@ int ws_session_remove(const char *path, const char *name,
                       const uint8_t *expected, double timeout)
 {
     ws_slots slots;
-    struct stat info;
+    ws_info info;
     int fd;
     int locked = 0;
     int status = ws_file_open(AT_FDCWD, path, O_RDONLY, &fd);
@@ -310,7 +310,7 @@ int ws_session_remove(const char *path, const char *name,
         goto done;
     locked = 1;
     status = ws_file_check(fd, &info);
-    if (status == WS_OK && info.st_size == 0)
+    if (status == WS_OK && info.size == 0)
         status = WS_ABSENT; /* somebody is about to make it */
     if (status == WS_OK)
         status = ws_file_named(AT_FDCWD, path, &info);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -83,18 +84,18 @@ static int record_over(const sweep *s, const ws_slots *slots)
 }
 
 /* Under the lock, with the file shown to be the one of that name. */
-static void judge(sweep *s, const char *file, int fd, const struct stat *info)
+static void judge(sweep *s, const char *file, int fd, const ws_info *info)
 {
     char name[WS_NAME_LEN + 1];
     ws_slots slots;
     int status = WS_OK;
-    int empty = info->st_size == 0;
+    int empty = info->size == 0;
 
     memcpy(name, s->prefix, s->prefix_len);
     memcpy(name + s->prefix_len, file, WS_NAME_LEN + 1 - s->prefix_len);
     slots.body = NULL;
     if (!empty)
-        status = ws_slots_scan(&slots, fd, (uint64_t)info->st_size, name, 1);
+        status = ws_slots_scan(&slots, fd, info->size, name, 1);
     if (status == WS_ERRNO) {
         note_failure(s, status);
     } else if (status == WS_DAMAGED) {
@@ -102,20 +103,20 @@ static void judge(sweep *s, const char *file, int fd, const struct stat *info)
     } else if (status == WS_OK && (empty || record_over(s, &slots))) {
         if (unlinkat(s->dirfd, file, 0) < 0)
             note_failure(s, WS_ERRNO);
-        else if (empty || (info->st_mode & S_IXUSR))
+        else if (empty || (info->mode & S_IXUSR))
             s->swept->reaped++;
         else
             s->swept->removed++;
         return;
     }
-    if (!empty && !(info->st_mode & S_IXUSR))
+    if (!empty && !(info->mode & S_IXUSR))
         s->swept->live++;
 }
 
 /* Takes the lock of a nominated file, once, and judges it. */
 static void examine(sweep *s, const char *file, int counts)
 {
-    struct stat info;
+    ws_info info;
     int fd;
     int status = ws_file_open(s->dirfd, file, O_RDONLY, &fd);
 

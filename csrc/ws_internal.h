@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "ws_api.h"
@@ -74,13 +73,20 @@ ssize_t ws_file_read(int fd, uint8_t *out, size_t len, uint64_t offset);
 int ws_file_write(int fd, const uint8_t *header,
                   const uint8_t *rest, size_t rest_len, uint64_t offset);
 
+/* What must be known of a file; not its times, see files.c. */
+typedef struct {
+    unsigned mode;
+    uid_t uid;
+    uint64_t nlink, size, inode, device;
+} ws_info;
+
 int ws_file_open(int dirfd, const char *path, int flags, int *fd);
 /* WS_UNSAFE unless it is a regular file of this user. */
-int ws_file_check(int fd, struct stat *info);
+int ws_file_check(int fd, ws_info *info);
 int ws_file_lock(int fd, int operation, double timeout);
 /* Gives the lock up, closes; returns status, or WS_ERRNO if close failed. */
 int ws_file_release(int fd, int locked, int status);
 /* WS_OK if path still names the file behind fd, else WS_ABSENT. */
-int ws_file_named(int dirfd, const char *path, const struct stat *info);
+int ws_file_named(int dirfd, const char *path, const ws_info *info);
 
 #endif

@@ -6,6 +6,7 @@ WEBSESSION_TEST_NO_EXTENSION=1 says that this install is meant to be without.
 
 from __future__ import annotations
 
+import dbm.dumb
 import os
 import shelve
 
@@ -101,7 +102,8 @@ def make_any(request, tmp_path, clock):
         if kind == "dict":
             target = {}
         elif kind == "shelve":
-            target = shelve.open(str(tmp_path / "shelf"))
+            # Not the default of Python 3.13, which is of one thread only.
+            target = shelve.Shelf(dbm.dumb.open(str(tmp_path / "shelf"), "c"))
             opened.append(target)
         else:
             if kind == "c" and NO_EXTENSION:

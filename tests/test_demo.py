@@ -24,6 +24,7 @@ from wsgiref.validate import validator
 
 import pytest
 
+import websession
 from conftest import missing
 from support import file_of, session_files, until
 from websession.cli import main
@@ -449,7 +450,7 @@ def environment(tmp_path):
     return {**os.environ, "TMPDIR": str(temporary)}
 
 
-def websession(*arguments):
+def command_line(*arguments):
     return [sys.executable, "-m", "websession", *arguments]
 
 
@@ -459,17 +460,18 @@ def stop(process, number=signal.SIGTERM):
     try:
         return process.wait(30)
     finally:
-        process.kill()
+        # Whatever is left of it: workers too.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
 
 
 @contextlib.contextmanager
 def started(command, **options):
-    """A process and the first lines that it prints, one by one."""
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, **options
-    )
+    """A server with its output in a pipe, stopped at the end."""
+    options.update(stdout=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(command, **options)
     try:
         yield process
     finally:
@@ -525,7 +527,7 @@ def test_an_unsafe_directory_is_said_in_one_sentence(
 def test_the_server_stops_cleanly(
     gunicorn, environment, tmp_path, number, kept
 ):
-    command = websession("demo", "--port", "0", "--workers", "2")
+    command = command_line("demo", "--port", "0", "--workers", "2")
     if kept:
         command += ["--directory", str(tmp_path / "kept")]
     with started(command, env=environment) as server:
@@ -549,7 +551,7 @@ def test_the_server_stops_cleanly(
 
 def test_the_selftest_succeeds(gunicorn, backend, environment):
     environment["WEBSESSION_BACKEND"] = backend
-    command = websession(
+    command = command_line(
         "demo", "--selftest", "--seconds", "1", "--clients", "4"
     )
     done = subprocess.run(
@@ -647,6 +649,7 @@ server.modules = ("mod_setenv", "mod_cgi")
 cgi.assign = (".py" => "{python}")
 setenv.add-environment = (
     "WEBSESSION_DEMO_DIRECTORY" => "{sessions}",
+    "PYTHONPATH" => "{source}",
 )
 """
 
@@ -743,7 +746,12 @@ def test_as_a_script_of_lighttpd(root):
         (www / "demo.py").symlink_to(cgi_app.__file__)
         config = Path(short, "conf")
         config.write_text(
-            LIGHTTPD.format(root=short, python=sys.executable, sessions=root)
+            LIGHTTPD.format(
+                root=short,
+                python=sys.executable,
+                sessions=root,
+                source=Path(websession.__file__).parents[1],
+            )
         )
 
         def connect():

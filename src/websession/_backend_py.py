@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from errno import EINVAL
 from fcntl import LOCK_EX, LOCK_SH
+from time import CLOCK_REALTIME, clock_gettime
 
 from . import _status as status
 from ._files import File, Outcome
@@ -103,9 +104,9 @@ def read(path: bytes, name: bytes, timeout: float) -> bytes | None:
 
 def _agree_mtime(fd: int, stored: float) -> None:
     """The sweep goes by mtime, so it must agree with the record's time."""
-    info = os.fstat(fd)
-    if abs(info.st_mtime - stored) >= _MTIME_TOLERANCE and abs(stored) < 1e11:
-        os.utime(fd, ns=(info.st_atime_ns, int(stored * 1e9)))
+    now = clock_gettime(CLOCK_REALTIME)
+    if abs(now - stored) >= _MTIME_TOLERANCE and abs(stored) < 1e11:
+        os.utime(fd, ns=(os.fstat(fd).st_atime_ns, int(stored * 1e9)))
 
 
 def _write(

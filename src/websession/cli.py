@@ -66,42 +66,57 @@ def _add_demo(
         help="a small web page with a session, on several processes",
         description="Serves a small web page with a session from several "
         "worker processes (needs the extra 'demo').",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen")
+    parser.set_defaults(run=_demo)
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="where to listen (%(default)s)"
+    )
     parser.add_argument(
         "--port",
         type=_whole(0, 65535),
         default=8000,
-        help="where to listen; 0: any free port",
+        help="where to listen (%(default)s); 0: any free port",
     )
     parser.add_argument(
-        "--workers", type=_whole(1, 64), default=4, help="worker processes"
+        "--workers",
+        type=_whole(1, 64),
+        default=4,
+        help="worker processes (%(default)s)",
     )
     parser.add_argument(
         "--directory",
-        help="where to keep the sessions (default: a new temporary directory, "
-        "removed at the end)",
-        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="where to keep the sessions (a new temporary directory, removed "
+        "at the end)",
     )
-    test = parser.add_argument_group("self-test")
-    test.add_argument(
+    _add_selftest(parser.add_argument_group("self-test"))
+
+
+def _add_selftest(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--selftest",
         action="store_true",
         help="start the server on a free port of 127.0.0.1, send it requests "
         "from several clients at once, check the answers, and stop it",
-        default=argparse.SUPPRESS,
     )
-    test.add_argument(
-        "--seconds", type=_whole(1, 300), default=3, help="how long"
+    group.add_argument(
+        "--seconds",
+        type=_whole(1, 300),
+        default=3,
+        help="how long (%(default)s)",
     )
-    test.add_argument(
-        "--clients", type=_whole(2, 64), default=8, help="clients at once"
+    group.add_argument(
+        "--clients",
+        type=_whole(2, 64),
+        default=8,
+        help="clients at once (%(default)s)",
     )
-    test.add_argument(
-        "--server", choices=["gunicorn"], default="gunicorn", help="the server"
+    group.add_argument(
+        "--server",
+        choices=["gunicorn"],
+        default="gunicorn",
+        help="the server to test (%(default)s)",
     )
-    parser.set_defaults(run=_demo, directory=None, selftest=False)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = ["FileStore", "MappingStore", "SessionStore"]
 
-_homes = {
-    "FileStore": "file",
-    "MappingStore": "mapping",
-    "SessionStore": "protocol",
-}
-
 
 def __getattr__(name: str) -> object:
-    if name not in _homes:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    if name == "FileStore":
+        from .file import FileStore
 
-    module = import_module(f".{_homes[name]}", __name__)
-    return getattr(module, name)
+        return FileStore
+    if name == "MappingStore":
+        from .mapping import MappingStore
+
+        return MappingStore
+    if name == "SessionStore":
+        from .protocol import SessionStore
+
+        return SessionStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,31 +10,23 @@ from __future__ import annotations
 
 import os
 import time
-from struct import Struct
 
 from .. import _backend, serializers
 from .. import _status as status
-from ..exceptions import (
-    CorruptData,
-    InvalidSessionId,
-    SessionBusy,
-    SessionRenewed,
-    SessionTooLarge,
-)
+from ..exceptions import CorruptData, InvalidSessionId, SessionTooLarge
 from ..ids import handle
 from ..record import (
-    CLOCK_SLACK,
     HEADER_LENGTH,
     ORIGIN,
     SUPERSEDE,
-    SUPERSEDED,
     SessionRecord,
     pack,
 )
 from .count import SessionCount
 from .errors import loud
 from .keep import KEEP, NoGuard, SessionInfo
-from .layout import Layout, sync_directory
+from .layout import Layout
+from .sessionfile import Deadline, SessionFile, Tools, later, stored_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,17 +41,8 @@ __all__ = ["FileStore"]
 DURABILITIES = ("none", "data", "full")
 LARGEST_MAX_SIZE = 32 << 20
 _REMEMBERED = 256
-_MAX_REMEMBERED = 4096
-_STORED = Struct("<d")
 _make = tuple.__new__
-
-
-def _later(now: float, stored: float) -> float:
-    """
-    The time a write gets: it never steps back because of a clock that is a
-    little behind, and follows one that was put right.
-    """
-    return stored if 0 < stored - now <= CLOCK_SLACK else now
+_origin = ORIGIN.unpack_from
 
 
 class FileStore:
@@ -130,19 +113,21 @@ class FileStore:
             _backend.backend if backend is None else _backend.choose(backend)
         )
         self._layout = Layout(path, _secrets(secret), shards, allow_network)
-        self._path = self._layout.path
-        self._keyring = self._layout.keyring
         self._serializer = serializers.get(serializer)
         accepted = [self._serializer, *map(serializers.get, also_accept)]
         self._accepted = {each.number: each.loads for each in accepted}
-        self._durability = DURABILITIES.index(durability)
         self._max_size = max_size
-        self._timeout = lock_timeout
         self._count = SessionCount(self._layout, lock_timeout)
-        self._sweep_settings = (sweep_interval, sweep_budget)
-        # Creation time and env never change in a session's life: a store
-        # after a retrieve by the same process needs no second read.
-        self._recent: dict[bytes, bytes] = {}
+        self._tools = Tools(
+            self._layout,
+            self._backend,
+            self._count,
+            DURABILITIES.index(durability),
+            lock_timeout,
+        )
+        self._sweep_settings = (sweep_interval, sweep_budget, lock_timeout)
+        # The sessions of the request that is going on, mostly.
+        self._recent: dict[str, SessionFile] = {}
 
     def __repr__(self) -> str:
         return f"<FileStore {self.path!r}, {self.backend} backend>"
@@ -171,74 +156,14 @@ class FileStore:
             raise SessionTooLarge(len(payload), self._max_size)
         return payload
 
-    def _raw(self, session_id: str, name: bytes) -> bytes:
-        """The live record, authenticated."""
-        try:
-            raw: bytes | None = self._backend.read(
-                self._path(name), name, self._timeout
-            )
-        except status.DamagedFile as damage:
-            self._set_aside(name)
-            raise CorruptData(damage.reason) from damage
-        if raw is None:
-            raise InvalidSessionId(session_id)
-        if not self._keyring.verifies(name, raw):
-            raise CorruptData(
-                f"session {name.decode()} is not authentic: it was written "
-                "with another secret, or by somebody else; it is left as it is"
-            )
-        return raw
-
-    def _loads(self, name: bytes, raw: bytes) -> SessionRecord:
-        """Decodes a record that has been authenticated."""
-        created, stored, env_len, number, flags = ORIGIN.unpack_from(raw)
-        at = HEADER_LENGTH
-        if flags:
-            at += SUPERSEDE.size
-        elif len(raw) <= _MAX_REMEMBERED:
+    def _file(self, session_id: str) -> SessionFile:
+        file = self._recent.get(session_id)
+        if file is None:
+            file = SessionFile(self._tools, session_id)
             if len(self._recent) >= _REMEMBERED:
                 self._recent.clear()
-            self._recent[name] = raw
-        try:
-            loads = self._accepted[number]
-        except KeyError:
-            raise CorruptData(
-                f"session {name.decode()} was written by serializer {number}, "
-                "which this store does not accept (also_accept)"
-            ) from None
-        try:
-            env: Any = {}
-            if env_len:
-                env = loads(raw[at : at + env_len])
-                at += env_len
-            data = loads(raw[at:])
-        except Exception as error:
-            raise CorruptData(
-                f"session {name.decode()} cannot be decoded: {error}"
-            ) from error
-        version = raw[:HEADER_LENGTH]
-        return _make(
-            SessionRecord, (created, stored, env, data, version, flags != 0)
-        )
-
-    def _remember(self, name: bytes, raw: bytes) -> None:
-        if len(self._recent) >= _REMEMBERED:
-            self._recent.clear()
-        self._recent[name] = raw
-
-    def _successor_ends(self, raw: bytes, now: float) -> bool:
-        """Whether a superseded session is over, by time or by log-out."""
-        until, successor = SUPERSEDE.unpack_from(raw, HEADER_LENGTH)
-        path = self._path(successor.hex().encode("ascii"))
-        return now >= until or not os.path.exists(path)
-
-    def _set_aside(self, name: bytes) -> None:
-        from .sweep import set_aside
-
-        self._recent.pop(name, None)
-        set_aside(
-            self._layout, self._backend, self._count, name, self._timeout
-        )
+            self._recent[session_id] = file
+        return file
 
     # The protocol
 
@@ -256,10 +181,10 @@ class FileStore:
         lifetime: float = 0.0,
     ) -> bool:
         """See `SessionStore.create`."""
-        name = handle(session_id)
+        file = self._file(session_id)
         record = pack(
-            self._keyring,
-            name,
+            self._tools.keyring,
+            file.name,
             now if created is None else created,
             now,
             self._serializer.dumps(dict(env)) if env else b"",
@@ -268,37 +193,40 @@ class FileStore:
         )
         self._sweeper().slice_if_due(now, idle, lifetime)
         outcome = self._count.create(
-            name, limit, lambda: self._create_file(name, record)
+            file.name, limit, lambda: file.create(record)
         )
-        if outcome == status.EXISTS:
-            return False
-        if len(record) <= _MAX_REMEMBERED:
-            self._remember(name, record)
-        return True
-
-    def _create_file(self, name: bytes, record: bytes) -> int:
-        path = self._path(name)
-        outcome: int = status.ABSENT
-        for _ in range(3):
-            outcome = self._backend.create(
-                path, name, record, self._durability, self._timeout
-            )
-            if outcome != status.ABSENT:
-                break
-            self._layout.make_shard(name)
-        if outcome == status.ABSENT:
-            status.fail(status.ERRNO, 2, name)
-        if self._durability == 2:
-            sync_directory(self._layout.directory(name))
-        return outcome
+        return outcome == status.OK
 
     def read(self, session_id: str, now: float) -> SessionRecord:
         """See `SessionStore.read`."""
-        name = handle(session_id)
-        raw = self._raw(session_id, name)
-        if raw[41] & SUPERSEDED and self._successor_ends(raw, now):
-            raise InvalidSessionId(session_id)
-        return self._loads(name, raw)
+        file = self._file(session_id)
+        raw = file.raw()
+        created, stored, env_len, number, flags = _origin(raw)
+        at = HEADER_LENGTH
+        if flags:
+            at += SUPERSEDE.size
+            if file.successor_ends(raw, now):
+                raise InvalidSessionId(session_id)
+        if number not in self._accepted:
+            raise CorruptData(
+                f"session {file.name.decode()} was written by serializer "
+                f"{number}, which this store does not accept (also_accept)"
+            )
+        loads = self._accepted[number]
+        env: Any = {}
+        try:
+            if env_len:
+                env = loads(raw[at : at + env_len])
+                at += env_len
+            data = loads(raw[at:])
+        except Exception as error:
+            raise CorruptData(
+                f"session {file.name.decode()} cannot be decoded: {error}"
+            ) from error
+        version = raw[:HEADER_LENGTH]
+        return _make(
+            SessionRecord, (created, stored, env, data, version, flags != 0)
+        )
 
     def commit(
         self,
@@ -311,105 +239,32 @@ class FileStore:
         expected: object = None,
     ) -> object:
         """See `SessionStore.commit`."""
-        name = handle(session_id)
+        file = self._file(session_id)
         if data is KEEP:
-            return self._touch(session_id, name, now, idle, lifetime, expected)
+            return file.touch(expected, now, idle, lifetime)
         payload = self._dumps(data)
-        old = self._recent.get(name)
+        old = file.last
         stored = now
         if isinstance(expected, bytes):
-            stored = _later(now, _STORED.unpack_from(expected, 24)[0])
-        deadline = None
+            stored = later(now, stored_at(expected))
+        deadline = Deadline(self._tools.timeout)
         while True:
             if old is None:
-                old = self._current(session_id, name, now)
-                stored = _later(now, _STORED.unpack_from(old, 24)[0])
-            created, _, env_len, _, _ = ORIGIN.unpack_from(old)
-            env = old[HEADER_LENGTH : HEADER_LENGTH + env_len]
-            record = pack(
-                self._keyring, name, created, stored, env, payload,
-                self._serializer.number,
-            )  # fmt: skip
-            outcome, header = self._backend.commit(
-                self._path(name), name, record, expected, now, idle, lifetime,
-                self._durability, self._timeout,
-            )  # fmt: skip
+                old = file.current(now)
+                stored = later(now, stored_at(old))
+            record = file.follow(old, stored, payload, self._serializer.number)
+            outcome, header = file.commit(
+                record, expected, now, idle, lifetime
+            )
             if outcome == status.OK:
                 return header
             if outcome != status.CONFLICT:
-                self._refuse(outcome, session_id, name, now)
+                file.refuse(outcome, now)
             if expected is not None and header != expected:
                 return None
             # Not what was remembered, or a clock is behind: look, try again.
             old = None
-            deadline = self._wait_on(deadline)
-
-    def _touch(
-        self,
-        session_id: str,
-        name: bytes,
-        now: float,
-        idle: float,
-        lifetime: float,
-        expected: object,
-    ) -> object:
-        deadline = None
-        while True:
-            old = self._current(session_id, name, now)
-            if expected is not None and old[:HEADER_LENGTH] != expected:
-                return None
-            record = self._copy(name, old, now)
-            outcome, header = self._backend.commit(
-                self._path(name), name, record, old[:HEADER_LENGTH], now, idle,
-                lifetime, self._durability, self._timeout,
-            )  # fmt: skip
-            if outcome == status.OK:
-                return header
-            if outcome != status.CONFLICT:
-                self._refuse(outcome, session_id, name, now)
-            deadline = self._wait_on(deadline)
-
-    def _current(self, session_id: str, name: bytes, now: float) -> bytes:
-        """The live record, for one that is to follow it."""
-        raw = self._raw(session_id, name)
-        if raw[41] & SUPERSEDED:
-            self._refuse(status.SUPERSEDED, session_id, name, now)
-        if len(raw) <= _MAX_REMEMBERED:
-            self._remember(name, raw)
-        return raw
-
-    def _copy(
-        self, name: bytes, old: bytes, now: float, supersede: bytes = b""
-    ) -> bytes:
-        """The same record with another time, and perhaps a successor."""
-        created, stored, env_len, number, _ = ORIGIN.unpack_from(old)
-        env_end = HEADER_LENGTH + env_len
-        return pack(
-            self._keyring, name, created, _later(now, stored),
-            old[HEADER_LENGTH:env_end], old[env_end:], number, supersede,
-        )  # fmt: skip
-
-    def _wait_on(self, deadline: float | None) -> float:
-        """Bounds a loop of tries; the deadline to hand in next time."""
-        if deadline is None:
-            return time.monotonic() + self._timeout
-        if time.monotonic() > deadline:
-            raise SessionBusy(
-                "other processes kept changing the session for "
-                f"{self._timeout:g} s"
-            )
-        return deadline
-
-    def _refuse(
-        self, outcome: int, session_id: str, name: bytes, now: float
-    ) -> None:
-        """Says why a session could not be written."""
-        self._recent.pop(name, None)
-        if outcome == status.SUPERSEDED:
-            raw = self._raw(session_id, name)
-            if raw[41] & SUPERSEDED and not self._successor_ends(raw, now):
-                raise SessionRenewed(session_id)
-        raise InvalidSessionId(session_id)
+            deadline.check()
 
     @loud
     def supersede(
@@ -424,39 +279,26 @@ class FileStore:
         lifetime: float = 0.0,
     ) -> bool:
         """See `SessionStore.supersede`."""
-        name = handle(session_id)
-        old = self._current(session_id, name, now)
+        file = self._file(session_id)
+        old = file.current(now)
         header = old[:HEADER_LENGTH]
         if header != expected:
             return False
         successor = bytes.fromhex(handle(successor_id).decode())
-        record = self._copy(name, old, now, SUPERSEDE.pack(until, successor))
+        record = file.copy(old, now, SUPERSEDE.pack(until, successor))
         outcome, _ = self._count.supersede(
-            name,
-            lambda: self._backend.commit(
-                self._path(name), name, record, header, now, idle, lifetime,
-                self._durability, self._timeout,
-            ),
-        )  # fmt: skip
+            file.name,
+            lambda: file.commit(record, header, now, idle, lifetime),
+        )
         if outcome not in (status.OK, status.CONFLICT):
-            self._refuse(outcome, session_id, name, now)
-        self._recent.pop(name, None)
-        return bool(outcome == status.OK)
+            file.refuse(outcome, now)
+        file.last = None
+        return outcome == status.OK
 
     @loud
     def delete(self, session_id: str, expected: object = None) -> bool:
         """See `SessionStore.delete`."""
-        name = handle(session_id)
-        self._recent.pop(name, None)
-        outcome = self._count.remove(
-            name,
-            lambda: self._backend.remove(
-                self._path(name), name, expected, self._timeout
-            ),
-        )
-        if outcome == status.OK and self._durability == 2:
-            sync_directory(self._layout.directory(name))
-        return bool(outcome == status.OK)
+        return self._file(session_id).remove(expected)
 
     @loud
     def sweep(self, now: float, idle: float, lifetime: float) -> int:
@@ -467,9 +309,8 @@ class FileStore:
         from .sweep import Sweeper
 
         return Sweeper(
-            self._layout, self._backend, self._count, *self._sweep_settings,
-            self._timeout,
-        )  # fmt: skip
+            self._layout, self._backend, self._count, *self._sweep_settings
+        )
 
     @loud
     def count(self) -> int:
@@ -480,7 +321,7 @@ class FileStore:
         """See `SessionStore.entries`. Needs no secret; skips damaged files."""
         from .listing import entries
 
-        return entries(self._layout, self._backend, self._timeout)
+        return entries(self._layout, self._backend, self._tools.timeout)
 
     def lock(
         self, session_id: str, timeout: float, label: str = ""

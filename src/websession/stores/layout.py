@@ -15,7 +15,7 @@ from .errors import loud
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["DAMAGED", "FORMAT", "LOCKS", "TEMPORARY", "Layout"]
 
@@ -155,6 +155,15 @@ def is_store_id(text: bytes) -> bool:
     return len(text) == 32 and not text.strip(b"0123456789abcdef")
 
 
+def path_maker(prefix: bytes, digits: int) -> Callable[[bytes], bytes]:
+    """From a handle to the path of its session; on the way of every call."""
+
+    def path(name: bytes) -> bytes:
+        return prefix + name[:digits] + b"/" + name[digits:]
+
+    return path
+
+
 class Layout:
     """
     An opened store directory.
@@ -171,6 +180,7 @@ class Layout:
         digits: how many digits of a handle name its shard.
         shards: how many there are.
         keyring: makes and checks the MACs.
+        path: the path of the session with a given handle.
 
     Raises:
         UnsafeStore, SessionStoreError: what is wrong and what to do.
@@ -204,6 +214,7 @@ class Layout:
         self.digits = SHARD_DIGITS[self.shards]
         self.keyring = Keyring(secrets, bytes.fromhex(marker[b"id"].decode()))
         self._prefix = self.root + b"/"
+        self.path = path_maker(self._prefix, self.digits)
 
     def _make_root(self) -> None:
         missing = []
@@ -320,11 +331,6 @@ class Layout:
     def join(self, *names: bytes) -> bytes:
         """Path of something in the store."""
         return b"/".join((self.root, *names))
-
-    def path(self, name: bytes) -> bytes:
-        """Path of the session with this handle."""
-        digits = self.digits
-        return self._prefix + name[:digits] + b"/" + name[digits:]
 
     def prefix(self, shard: int) -> bytes:
         """The digits that shard number 0, 1, ... stands for."""

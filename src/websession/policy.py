@@ -1,0 +1,262 @@
+"""
+The policy of sessions: which IDs are well-formed, when a session has expired,
+who may use it. `WebSession` is built on it; subclasses override its hooks.
+"""
+
+from __future__ import annotations
+
+import time
+
+from . import _backend, ids
+from .exceptions import (
+    BadSessionId,
+    GenerateIDError,
+    SessionHijacked,
+    WeakSessionIDWarning,
+)
+from .record import SessionRecord
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
+
+    from .stores.protocol import SessionStore
+
+__all__ = ["SESSION_CROSSCHECKVARS", "SessionPolicy"]
+
+SESSION_CROSSCHECKVARS = (
+    # Not constant where a client comes through several proxies.
+    "REMOTE_ADDR",
+    "REMOTE_HOST",
+    "REMOTE_IDENT",
+    "REMOTE_USER",
+    # Set by proxies, and easily forged.
+    "FORWARDED_FOR",
+    "HTTP_X_FORWARDED_FOR",
+    # Not secret; a browser's update changes them.
+    "HTTP_USER_AGENT",
+    "HTTP_ACCEPT_CHARSET",
+    # Where TLS sessions are resumed.
+    "SSL_SESSION_ID",
+    # Client certificates.
+    "SSL_CLIENT_V_START",
+    "SSL_CLIENT_V_END",
+    "SSL_CLIENT_I_DN",
+    "SSL_CLIENT_IDN",
+    "SSL_CLIENT_S_DN",
+    "SSL_CLIENT_SDN",
+    "SSL_CLIENT_M_SERIAL",
+    "SSL_CLIENT_CERT_SERIAL",
+)
+"""
+Environment variables that are assumed to stay the same during a session. An
+address or a user agent may change for honest users (mobile networks, proxies,
+updates): choose what fits the application with ``crossCheckVars``.
+"""
+
+_TRIES = 3
+
+
+class SessionPolicy:
+    """
+    Settings and checks; see `WebSession` for the arguments.
+    """
+
+    session_id_re: Any
+
+    def __init__(
+        self,
+        dictobj: Any = None,
+        expireDeactivate: float = 0,
+        expireRemove: float = 0,
+        crossCheckVars: Iterable[str] | None = None,
+        maxSessionCount: int | None = None,
+        sessionIDLength: int = 12,
+        sessionIDChars: str | None = None,
+        *,
+        maxLifetime: float = 0,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        if sessionIDLength < 1:
+            raise ValueError("sessionIDLength is at least 1")
+        self.session_id_len = sessionIDLength
+        self.session_id_chars = sessionIDChars or ids.SESSION_ID_CHARS
+        self._alphabet = ids.alphabet(self.session_id_chars)
+        self._id_chars = frozenset(self.session_id_chars)
+        self._warn_of_weak_ids()
+        self.sessiondict, self._store, self._is_mapping = self._open(dictobj)
+        self._draw_id = getattr(
+            self._store, "draw_id", _backend.backend.draw_id
+        )
+        self.expireDeactivate = expireDeactivate
+        self.expireRemove = expireRemove
+        self.maxLifetime = maxLifetime
+        self.crossCheckVars = (
+            SESSION_CROSSCHECKVARS
+            if crossCheckVars is None
+            else tuple(crossCheckVars)
+        )
+        self.maxSessionCount = maxSessionCount
+        self.sessionCounter = 0
+        self._clock = clock
+        # By thread: the session whose expiry deleteSession() carries out, and
+        # the versions of those that updateSession() is working on.
+        self._expiring: dict[int, tuple[str, object]] = {}
+        self._updating: dict[tuple[int, str], object] = {}
+
+    def _open(self, dictobj: Any) -> tuple[Any, SessionStore, bool]:
+        from os import PathLike
+
+        if isinstance(dictobj, (str, bytes, PathLike)):
+            from .stores.file import FileStore
+
+            store = FileStore(dictobj)
+            return store, store, False
+        if hasattr(dictobj, "commit") and hasattr(dictobj, "entries"):
+            return dictobj, dictobj, False
+        from .stores.mapping import MappingStore
+
+        if dictobj is None:
+            dictobj = {}
+        if not hasattr(dictobj, "keys") or not hasattr(dictobj, "__setitem__"):
+            raise TypeError(
+                "dictobj is a path, a store or a string-keyed mapping, not "
+                f"{type(dictobj).__name__}"
+            )
+        return dictobj, MappingStore(dictobj, self._deleteExpired), True
+
+    def _warn_of_weak_ids(self) -> None:
+        bits = ids.entropy_bits(self.session_id_len, self.session_id_chars)
+        if bits < ids.MIN_ENTROPY_BITS:
+            import warnings
+
+            warnings.warn(
+                f"session IDs have {bits:.0f} bits of entropy, less than "
+                f"{ids.MIN_ENTROPY_BITS}: raise sessionIDLength",
+                WeakSessionIDWarning,
+                stacklevel=3,
+            )
+
+    def __getattr__(self, name: str) -> Any:
+        # Compiled only for those who ask: importing re takes longer than
+        # a CGI request.
+        if name == "session_id_re":
+            import re
+
+            self.session_id_re = re.compile(
+                rf"[{re.escape(self.session_id_chars)}]+\Z"
+            )
+            return self.session_id_re
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}"
+        )
+
+    def _now(self) -> float:
+        return time.time() if self._clock is None else self._clock()
+
+    def _idle(self) -> float:
+        """Seconds after which a session can no longer be written."""
+        deactivate, remove = self.expireDeactivate, self.expireRemove
+        if deactivate and remove:
+            return min(deactivate, remove)
+        return deactivate or remove
+
+    # What subclasses override
+
+    def _validateSessionIdFormat(self, session_id: str) -> None:
+        """BadSessionId, unless `_generateSessionID` could have made it."""
+        if (
+            not isinstance(session_id, str)
+            or len(session_id) != self.session_id_len
+            # Cheaper than a regular expression: what is left of it without
+            # the characters that it may have?
+            or session_id.strip(self.session_id_chars)
+        ):
+            raise BadSessionId(session_id)
+
+    def _crosscheckSessionEnv(
+        self, stored_env: Mapping[str, Any], current_env: Mapping[str, Any]
+    ) -> Sequence[str]:
+        """Names of stored variables that differ or are missing now."""
+        return [
+            name
+            for name, value in stored_env.items()
+            if name not in current_env or current_env[name] != value
+        ]
+
+    def _generateCrosscheckEnv(
+        self, current_env: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The variables to be cross-checked, as far as they are there."""
+        return {
+            name: current_env[name]
+            for name in self.crossCheckVars
+            if name in current_env
+        }
+
+    def _generateSessionID(self, maxtry: int = 1) -> str:
+        """
+        Draws a new ID from the system's CSPRNG.
+
+        Args:
+            maxtry: with 1 the ID is not looked up, since making the session
+                finds out. Otherwise how many to draw until one is not in use;
+                0: as many as it takes.
+
+        Raises:
+            GenerateIDError: all of them were in use.
+        """
+        new_id: str = self._draw_id(self.session_id_len, self._alphabet)
+        if maxtry == 1:
+            return new_id
+        tried = 1
+        while new_id in self.sessiondict:
+            if tried == maxtry:
+                raise GenerateIDError(maxtry)
+            new_id = self._draw_id(self.session_id_len, self._alphabet)
+            tried += 1
+        return new_id
+
+    # What the methods of WebSession are made of
+
+    def _create(
+        self,
+        data: object,
+        env: Mapping[str, Any],
+        limit: int | None,
+        created: float | None = None,
+    ) -> str:
+        for _ in range(_TRIES):
+            session_id = self._generateSessionID()
+            if self._store.create(
+                session_id,
+                data,
+                env,
+                now=self._now(),
+                created=created,
+                limit=limit,
+                idle=self.expireRemove,
+                lifetime=self.maxLifetime,
+            ):
+                return session_id
+        raise GenerateIDError(_TRIES)
+
+    def _commit(
+        self, session_id: str, data: object, expected: object = None
+    ) -> object:
+        return self._store.commit(
+            session_id,
+            data,
+            now=self._now(),
+            idle=self._idle(),
+            lifetime=self.maxLifetime,
+            expected=expected,
+        )
+
+    def _crosscheck(
+        self, record: SessionRecord, env: Mapping[str, Any]
+    ) -> None:
+        failed_vars = self._crosscheckSessionEnv(record.env, env)
+        if failed_vars:
+            raise SessionHijacked(failed_vars)

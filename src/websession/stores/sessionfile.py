@@ -1,0 +1,261 @@
+"""
+One session's file: what a `FileStore` does with it through the backend.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from struct import Struct
+
+from .. import _status as status
+from ..exceptions import (
+    CorruptData,
+    InvalidSessionId,
+    SessionBusy,
+    SessionRenewed,
+)
+from ..ids import handle
+from ..record import (
+    CLOCK_SLACK,
+    HEADER_LENGTH,
+    ORIGIN,
+    SUPERSEDE,
+    SUPERSEDED,
+    pack,
+)
+from .count import SessionCount
+from .layout import Layout, sync_directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["Deadline", "SessionFile", "Tools", "later", "stored_at"]
+
+_MAX_REMEMBERED = 4096
+_stored = Struct("<24xd").unpack_from
+
+
+def stored_at(record: bytes) -> float:
+    """When a record, or the record of a header, was stored."""
+    when: float = _stored(record)[0]
+    return when
+
+
+def later(now: float, stored: float) -> float:
+    """
+    The time a write gets: it never steps back because of a clock that is a
+    little behind, and follows one that was put right.
+    """
+    return stored if 0 < stored - now <= CLOCK_SLACK else now
+
+
+class Deadline:
+    """Bounds a loop of tries."""
+
+    __slots__ = ("_timeout", "_until")
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._until: float | None = None
+
+    def check(self) -> None:
+        """SessionBusy, `timeout` seconds after the first call."""
+        now = time.monotonic()
+        if self._until is None:
+            self._until = now + self._timeout
+        elif now > self._until:
+            raise SessionBusy(
+                "other processes kept changing the session for "
+                f"{self._timeout:g} s"
+            )
+
+
+class Tools:
+    """What all session files of a store have in common."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        backend: ModuleType,
+        count: SessionCount,
+        durability: int,
+        timeout: float,
+    ) -> None:
+        self.layout = layout
+        self.backend = backend
+        self.count = count
+        self.durability = durability
+        self.timeout = timeout
+        self.keyring = layout.keyring
+        self.read = backend.read
+        self.verifies = layout.keyring.verifies
+
+
+class SessionFile:
+    """
+    The file of one session, which may or may not exist. Holds no descriptor.
+
+    Args:
+        tools: the store's.
+        session_id: any str.
+
+    Attributes:
+        name: the handle.
+        path: where the file is.
+        last: the last small record that this process saw there, or None.
+            Creation time and env never change in a session's life, so a store
+            after a retrieve needs no second read.
+    """
+
+    __slots__ = ("_tools", "last", "name", "path", "session_id")
+
+    def __init__(self, tools: Tools, session_id: str) -> None:
+        self._tools = tools
+        self.session_id = session_id
+        self.name = handle(session_id)
+        self.path = tools.layout.path(self.name)
+        self.last: bytes | None = None
+
+    def raw(self) -> bytes:
+        """
+        The live record, authenticated.
+
+        Raises:
+            InvalidSessionId, CorruptData, SessionStoreError
+        """
+        tools, name = self._tools, self.name
+        try:
+            raw: bytes | None = tools.read(self.path, name, tools.timeout)
+        except status.DamagedFile as damage:
+            self._set_aside()
+            raise CorruptData(damage.reason) from damage
+        if raw is None:
+            raise InvalidSessionId(self.session_id)
+        if not tools.verifies(name, raw):
+            raise CorruptData(
+                f"session {name.decode()} is not authentic: it was written "
+                "with another secret, or by somebody else; it is left as it is"
+            )
+        if len(raw) <= _MAX_REMEMBERED:
+            self.last = raw
+        return raw
+
+    def current(self, now: float) -> bytes:
+        """The live record, for one that is to follow it."""
+        raw = self.raw()
+        if raw[41] & SUPERSEDED:
+            self.refuse(status.SUPERSEDED, now)
+        return raw
+
+    def successor_ends(self, raw: bytes, now: float) -> bool:
+        """Whether a superseded session is over, by time or by log-out."""
+        until, successor = SUPERSEDE.unpack_from(raw, HEADER_LENGTH)
+        path = self._tools.layout.path(successor.hex().encode())
+        return now >= until or not os.path.exists(path)
+
+    def refuse(self, outcome: int, now: float) -> None:
+        """Raises why the session could not be written."""
+        self.last = None
+        if outcome == status.SUPERSEDED:
+            raw = self.raw()
+            if raw[41] & SUPERSEDED and not self.successor_ends(raw, now):
+                raise SessionRenewed(self.session_id)
+        raise InvalidSessionId(self.session_id)
+
+    def _set_aside(self) -> None:
+        from .sweep import set_aside
+
+        tools = self._tools
+        self.last = None
+        set_aside(
+            tools.layout, tools.backend, tools.count, self.name, tools.timeout
+        )
+
+    def follow(
+        self, old: bytes, stored: float, data: bytes, serializer: int
+    ) -> bytes:
+        """A record with the origin of `old` and new data."""
+        created, _, env_len, _, _ = ORIGIN.unpack_from(old)
+        env = old[HEADER_LENGTH : HEADER_LENGTH + env_len]
+        return pack(
+            self._tools.keyring, self.name, created, stored, env, data,
+            serializer,
+        )  # fmt: skip
+
+    def copy(self, old: bytes, now: float, supersede: bytes = b"") -> bytes:
+        """The same record with another time, and perhaps a successor."""
+        created, stored, env_len, number, _ = ORIGIN.unpack_from(old)
+        env_end = HEADER_LENGTH + env_len
+        return pack(
+            self._tools.keyring, self.name, created, later(now, stored),
+            old[HEADER_LENGTH:env_end], old[env_end:], number, supersede,
+        )  # fmt: skip
+
+    def commit(
+        self,
+        record: bytes,
+        expected: object,
+        now: float,
+        idle: float,
+        lifetime: float,
+    ) -> tuple[int, bytes]:
+        """See the backends' `commit`."""
+        tools = self._tools
+        outcome: tuple[int, bytes] = tools.backend.commit(
+            self.path, self.name, record, expected, now, idle, lifetime,
+            tools.durability, tools.timeout,
+        )  # fmt: skip
+        return outcome
+
+    def touch(
+        self, expected: object, now: float, idle: float, lifetime: float
+    ) -> object:
+        """Sets the time and nothing else; the new version, or None."""
+        deadline = Deadline(self._tools.timeout)
+        while True:
+            old = self.current(now)
+            header = old[:HEADER_LENGTH]
+            if expected is not None and header != expected:
+                return None
+            record = self.copy(old, now)
+            outcome, written = self.commit(record, header, now, idle, lifetime)
+            if outcome == status.OK:
+                return written
+            if outcome != status.CONFLICT:
+                self.refuse(outcome, now)
+            deadline.check()
+
+    def create(self, record: bytes) -> int:
+        """Makes the file, and its shard if need be; OK or EXISTS."""
+        tools = self._tools
+        outcome: int = status.ABSENT
+        for _ in range(3):
+            outcome = tools.backend.create(
+                self.path, self.name, record, tools.durability, tools.timeout
+            )
+            if outcome != status.ABSENT:
+                break
+            tools.layout.make_shard(self.name)
+        if outcome == status.ABSENT:
+            status.fail(status.ERRNO, 2, self.name)
+        if tools.durability == 2:
+            sync_directory(tools.layout.directory(self.name))
+        if outcome == status.OK and len(record) <= _MAX_REMEMBERED:
+            self.last = record
+        return outcome
+
+    def remove(self, expected: object) -> bool:
+        """Deletes the file; False if there was none, or another version."""
+        tools = self._tools
+        self.last = None
+        outcome = tools.count.remove(
+            self.name,
+            lambda: tools.backend.remove(
+                self.path, self.name, expected, tools.timeout
+            ),
+        )
+        if outcome == status.OK and tools.durability == 2:
+            sync_directory(tools.layout.directory(self.name))
+        return bool(outcome == status.OK)

@@ -1,0 +1,257 @@
+"""
+What `WebSession` has beyond the original: touching, updating, renewing and
+locking a session, counting and listing them.
+"""
+
+from __future__ import annotations
+
+import time
+from _thread import get_ident
+
+from .exceptions import InvalidSessionId, SessionBusy, SessionRenewed
+from .policy import SessionPolicy
+from .record import SessionRecord, is_expired
+from .stores.keep import KEEP
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from typing import Any
+
+    from .stores.keep import SessionInfo
+
+__all__ = ["UpdatingSession"]
+
+_LONGEST_UPDATE = 10.0
+# How often an update begins again because its own thread came in between. A
+# signal handler does that now and then, a function that nests updates always.
+_OWN_CONFLICTS = 10
+_NOT_UPDATING = object()
+
+
+class UpdatingSession(SessionPolicy):
+    """
+    The added methods; see `WebSession`, which is what to use.
+    """
+
+    def touchSession(self, session_id: str) -> str:
+        """
+        Refreshes a session's timestamp and nothing else.
+
+        Returns:
+            `session_id`.
+
+        Raises:
+            BadSessionId, InvalidSessionId, SessionStoreError: as
+                `storeSession`.
+        """
+        self._validateSessionIdFormat(session_id)
+        if self._updating:
+            self._store_while_updating(session_id, KEEP)
+        else:
+            self._commit(session_id, KEEP)
+        return session_id
+
+    def updateSession(
+        self,
+        session_id: str,
+        func: Callable[[Any], Any],
+        env: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """
+        Reads, changes and stores a session so that no other update is lost.
+
+        Args:
+            session_id: of an existing session.
+            func: gets the data, returns the new data. Runs outside any lock
+                of a `FileStore`, and again when another process was faster:
+                it should do nothing but compute. An exception leaves the
+                session as it was. If it stores its own session, what it
+                returns replaces that.
+            env: for the cross-check; None: no cross-check.
+
+        Returns:
+            The data that was stored.
+
+        Raises:
+            BadSessionId, InvalidSessionId: as `storeSession`.
+            SessionHijacked: as `retrieveSession`.
+            SessionBusy: others were faster for 10 seconds.
+        """
+        self._validateSessionIdFormat(session_id)
+        deadline = time.monotonic() + _LONGEST_UPDATE
+        own = 0
+        with self._store.updating(session_id):
+            while True:
+                record = self._writable(session_id, env)
+                data, version = self._apply(session_id, func, record)
+                if version is None:
+                    own += 1
+                elif self._commit(session_id, data, version) is not None:
+                    return self._updated(session_id, data)
+                if own > _OWN_CONFLICTS:
+                    raise SessionBusy(
+                        "the function keeps updating its own session: "
+                        "let it return the new data instead"
+                    )
+                if time.monotonic() > deadline:
+                    raise SessionBusy(
+                        "others kept changing the session for "
+                        f"{_LONGEST_UPDATE:g} s"
+                    )
+
+    def _apply(
+        self,
+        session_id: str,
+        func: Callable[[Any], Any],
+        record: SessionRecord,
+    ) -> tuple[Any, object]:
+        """
+        The new data, and the version that it may replace. That is the one
+        that was read, or that the function itself has stored meanwhile, or
+        None if this thread has updated the session meanwhile: in the function
+        or in a signal handler.
+        """
+        key = (get_ident(), session_id)
+        outer = self._updating.get(key, _NOT_UPDATING)
+        self._updating[key] = record.version
+        try:
+            data = func(record.data)
+            return data, self._updating[key]
+        finally:
+            if outer is _NOT_UPDATING:
+                del self._updating[key]
+            else:
+                self._updating[key] = outer
+
+    def _updated(self, session_id: str, data: Any) -> Any:
+        """Tells an update that this one interrupted to begin again."""
+        key = (get_ident(), session_id)
+        if key in self._updating:
+            self._updating[key] = None
+        return data
+
+    def _writable(
+        self, session_id: str, env: Mapping[str, Any] | None
+    ) -> SessionRecord:
+        """The record, if it may be used and written."""
+        now = self._now()
+        record = self._store.read(session_id, now)
+        if is_expired(
+            record.created, record.stored, now, self._idle(), self.maxLifetime
+        ):
+            raise InvalidSessionId(session_id)
+        if record.superseded:
+            raise SessionRenewed(session_id)
+        if env is not None and record.env:
+            self._crosscheck(record, env)
+        return record
+
+    def regenerateSession(
+        self,
+        session_id: str,
+        env: Mapping[str, Any] | None = None,
+        grace: float = 0,
+    ) -> str:
+        """
+        Gives a session a new ID; data and creation time stay. To be called at
+        log-in and whenever privileges change (OWASP: session fixation).
+
+        Args:
+            session_id: of an existing session.
+            env: cross-checked first, and the source of the new ID's
+                cross-check variables. None: no cross-check, and the variables
+                are taken over.
+            grace: seconds for which the old ID can still be read, as it was
+                now, for requests that are under way. Writing under it raises
+                `SessionRenewed`. Deleting the new session ends both.
+
+        Returns:
+            The new ID. Not subject to ``maxSessionCount``.
+
+        Raises:
+            BadSessionId, InvalidSessionId, SessionHijacked: as
+                `updateSession`; then there is no new ID.
+        """
+        self._validateSessionIdFormat(session_id)
+        record = self._writable(session_id, env)
+        checkvars = (
+            record.env if env is None else self._generateCrosscheckEnv(env)
+        )
+        new_id = self._create(record.data, checkvars, None, record.created)
+        try:
+            while not self._retire(session_id, new_id, record, grace):
+                # Changed meanwhile: the change belongs to the new ID too.
+                record = self._writable(session_id, env)
+                self._commit(new_id, record.data)
+        except BaseException:
+            self._store.delete(new_id)
+            raise
+        return new_id
+
+    def _retire(
+        self, old_id: str, new_id: str, record: SessionRecord, grace: float
+    ) -> bool:
+        """Ends the old ID, if its session is still what was read."""
+        if grace <= 0:
+            return self._store.delete(old_id, record.version)
+        now = self._now()
+        return self._store.supersede(
+            old_id,
+            new_id,
+            now + grace,
+            expected=record.version,
+            now=now,
+            idle=self._idle(),
+            lifetime=self.maxLifetime,
+        )
+
+    def lockSession(
+        self, session_id: str, timeout: float = 10, label: str = ""
+    ) -> AbstractContextManager[None]:
+        """
+        Exclusive use of a session, for ``with``, among all who ask for it:
+        processes and threads over a `FileStore`, threads of this process over
+        a mapping. Others can still read and store. Re-entrant in its thread;
+        tasks and greenlets of one thread do not exclude each other.
+
+        Args:
+            session_id: need not exist.
+            timeout: seconds to wait.
+            label: what others are told about the holder.
+
+        Raises:
+            BadSessionId: malformed.
+            SessionLocked: on entering: not to be had in time, and who has it.
+        """
+        self._validateSessionIdFormat(session_id)
+        return self._store.lock(session_id, timeout, label)
+
+    def countSessions(self) -> int:
+        """
+        How many sessions there are, expired ones that nobody has removed yet
+        included.
+        """
+        return self._store.count()
+
+    def listSessions(self) -> list[SessionInfo]:
+        """
+        What may be known of each session: handle, creation time, time of the
+        last store, size. Never an ID.
+        """
+        return list(self._store.entries())
+
+    def _store_while_updating(self, session_id: str, data: object) -> None:
+        """
+        For a function in updateSession() that stores its own session: what it
+        returns in the end follows this, unless somebody came in between.
+        """
+        key = (get_ident(), session_id)
+        expected = self._updating.get(key)
+        if expected is not None:
+            written = self._commit(session_id, data, expected)
+            if written is not None:
+                self._updating[key] = written
+                return
+        self._commit(session_id, data)
