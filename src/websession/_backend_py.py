@@ -8,25 +8,16 @@ those of csrc/ws_api.h; `record.find_live` is the parser.
 from __future__ import annotations
 
 import os
-from errno import EINVAL
 from fcntl import LOCK_EX, LOCK_SH
 from time import CLOCK_REALTIME, clock_gettime
 
 from . import _status as status
 from ._files import File, Outcome
+from ._rules import check_record, choose_slot, first_slot, may_follow
 from .record import (
-    CLOCK_SLACK,
     HEADER,
     HEADER_LENGTH,
-    MAX_SEQUENCE,
-    MAX_SLOTS,
-    SUPERSEDE,
     SUPERSEDED,
-    Slots,
-    has_finite_times,
-    is_expired,
-    record_length,
-    slot_size,
     slot_start,
 )
 
@@ -130,35 +121,6 @@ def _write(
     return whole[:HEADER_LENGTH]
 
 
-def _check_record(record: bytes) -> None:
-    """Is this a record, and one that two slots can hold?"""
-    good = (
-        len(record) >= HEADER_LENGTH
-        and record_length(record[:HEADER_LENGTH]) == len(record)
-        and len(record) <= slot_size(MAX_SLOTS - 2)
-        and has_finite_times(record)
-    )
-    if not good:
-        raise OSError(EINVAL, os.strerror(EINVAL))
-
-
-def _first_slot(length: int, apart_from: int) -> int:
-    """The smallest slot that holds so many bytes."""
-    return next(
-        slot
-        for slot in range(MAX_SLOTS)
-        if slot_size(slot) >= length and slot != apart_from
-    )
-
-
-def _choose_slot(found: Slots, length: int) -> int:
-    # A torn slot that fits comes first, so that readers stop meeting it.
-    for slot in sorted(found.torn):
-        if slot_size(slot) >= length:
-            return slot
-    return _first_slot(length, found.live)
-
-
 def create(
     path: bytes, name: bytes, record: bytes, durability: int, timeout: float
 ) -> int:
@@ -171,8 +133,8 @@ def create(
     _check_name(name)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
     try:
-        _check_record(record)
-        slot = _first_slot(len(record), -1)
+        check_record(record)
+        slot = first_slot(len(record), -1)
         with File(path, flags) as file:
             # A sweep or a deletion may have come first; they leave at once.
             file.lock(LOCK_EX, timeout)
@@ -192,35 +154,6 @@ def create(
         return _raise(outcome, name)
     except OSError as error:
         status.fail(status.ERRNO, error.errno or 0, name)
-
-
-def _check(
-    found: Slots,
-    record: bytes,
-    expected: bytes | None,
-    now: float,
-    idle: float,
-    lifetime: float,
-) -> int:
-    """May the record follow the live one? See ws_session_commit."""
-    live = found.raw
-    if expected is not None and live[:HEADER_LENGTH] != expected:
-        return status.CONFLICT
-    if live[41] & SUPERSEDED:
-        return status.SUPERSEDED
-    _, _, sequence, created, stored, env_len = HEADER.unpack_from(live)[:6]
-    new = HEADER.unpack_from(record)
-    if is_expired(created, stored, now, idle, lifetime):
-        return status.EXPIRED
-    if 0 < stored - new[4] <= CLOCK_SLACK:
-        return status.CONFLICT
-    at = HEADER_LENGTH + (SUPERSEDE.size if new[8] & SUPERSEDED else 0)
-    env = live[HEADER_LENGTH : HEADER_LENGTH + env_len]
-    if live[16:24] != record[16:24] or record[at : at + new[5]] != env:
-        return status.CONFLICT
-    if sequence == MAX_SEQUENCE:
-        return status.EXHAUSTED
-    return status.OK
 
 
 def commit(
@@ -245,7 +178,7 @@ def commit(
     _check_name(name)
     _check_version(expected)
     try:
-        _check_record(record)
+        check_record(record)
         with File(path, os.O_RDWR) as file:
             file.lock(LOCK_EX, timeout)
             info = os.fstat(file.fd)
@@ -255,13 +188,13 @@ def commit(
                 return status.ABSENT, b""
             found = file.scan_locked(name)
             live = found.raw[:HEADER_LENGTH]
-            verdict = _check(found, record, expected, now, idle, lifetime)
+            verdict = may_follow(found, record, expected, now, idle, lifetime)
             if verdict == status.EXHAUSTED:
                 raise Outcome(verdict)
             if verdict != status.OK:
                 return verdict, live
             sequence = int.from_bytes(live[8:16], "little") + 1
-            offset = slot_start(_choose_slot(found, len(record)))
+            offset = slot_start(choose_slot(found, len(record)))
             header = _write(file, name, record, sequence, offset, durability)
             if record[41] & SUPERSEDED:
                 os.fchmod(file.fd, 0o700)

@@ -1,153 +1,36 @@
 """
-The directory of a `FileStore`: opening it safely, its marker and its key, and
-where in it a session lies.
+The directory of a `FileStore`: its marker and its key, and where in it a
+session lies.
 """
 
 from __future__ import annotations
 
 import os
-from errno import EEXIST, ENOTDIR
-from stat import S_ISDIR, S_ISREG, S_ISVTX, S_IWOTH
+from errno import EEXIST
 
 from ..exceptions import SessionStoreError, UnsafeStore
 from ..record import Keyring
 from .errors import loud
+from .safety import (
+    TEMPORARY,
+    check_directory,
+    make_directory,
+    make_file,
+    network_type,
+    read_file,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["DAMAGED", "FORMAT", "LOCKS", "TEMPORARY", "Layout"]
+__all__ = ["COUNT", "DAMAGED", "FORMAT", "LOCKS", "Layout"]
 
 FORMAT = 1
 MARKER, KEY = b".websession", b".key"
 LOCKS, COUNT, DAMAGED = b".locks", b".count", b".damaged"
-TEMPORARY = b".new-"
 KEY_LENGTH = 32
 SHARD_DIGITS = {16: 1, 256: 2, 4096: 3}
-NETWORK_TYPES = frozenset(
-    b"nfs nfs4 cifs smb3 smbfs 9p afs ceph lustre gfs2 ocfs2 coda ncpfs "
-    b"fuse.sshfs fuse.glusterfs fuse.s3fs fuse.rclone fuse.cephfs".split()
-)
-
-
-def network_type(root: bytes) -> str | None:
-    """The type of the network file system that `root` lies on, or None."""
-    try:
-        with open("/proc/self/mountinfo", "rb") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return None
-    best, kind = -1, b""
-    for line in lines:
-        left, _, right = line.partition(b" - ")
-        point = left.split(b" ")[4]
-        for escaped in (b"\\040", b"\\011", b"\\012", b"\\134"):
-            point = point.replace(escaped, bytes([int(escaped[1:], 8)]))
-        inside = root == point or root.startswith(point.rstrip(b"/") + b"/")
-        if inside and len(point) >= best:
-            best, kind = len(point), right.split(b" ")[0]
-    return kind.decode("ascii", "replace") if kind in NETWORK_TYPES else None
-
-
-def make_directory(path: bytes) -> None:
-    """mkdir that gives 0700 whatever the umask; nothing if it is there."""
-    try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        return
-    if os.stat(path).st_mode & 0o777 != 0o700:
-        os.chmod(path, 0o700)
-
-
-def sync_directory(path: bytes) -> None:
-    """Makes the names in a directory durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def check_directory(root: bytes) -> None:
-    """UnsafeStore, unless only this user can reach into the directory."""
-    shown = os.fsdecode(root)
-    info = os.lstat(root)
-    if not S_ISDIR(info.st_mode):
-        raise SessionStoreError(ENOTDIR, "not a directory", shown)
-    if info.st_uid != os.geteuid():
-        raise UnsafeStore(
-            f"{shown} belongs to user {info.st_uid}, this process runs as "
-            f"{os.geteuid()}: run it as the owner, or use another directory"
-        )
-    if info.st_mode & 0o077:
-        raise UnsafeStore(
-            f"{shown} is open to other users "
-            f"(mode {info.st_mode & 0o777:03o}): chmod 700 {shown}"
-        )
-    parent = root
-    while parent not in (b"/", b"//"):
-        parent = os.path.dirname(parent)
-        mode = os.stat(parent).st_mode
-        if mode & S_IWOTH and not mode & S_ISVTX:
-            raise UnsafeStore(
-                f"anybody can replace {shown}, since {os.fsdecode(parent)} "
-                f"is writable by all without the sticky bit: "
-                f"chmod o-w {os.fsdecode(parent)}, or use another directory"
-            )
-
-
-def make_file(path: bytes, content: bytes) -> None:
-    """
-    Makes a file that is complete when it appears; nothing if it is there.
-
-    O_EXCL and then writing would let a second process read half of it.
-    """
-    temporary = os.path.join(
-        os.path.dirname(path), TEMPORARY + os.urandom(8).hex().encode()
-    )
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(temporary, flags, 0o600)
-    try:
-        try:
-            os.fchmod(fd, 0o600)
-            os.write(fd, content)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.link(temporary, path, follow_symlinks=False)
-    except FileExistsError:
-        pass
-    finally:
-        os.unlink(temporary)
-    sync_directory(os.path.dirname(path))
-
-
-def read_file(path: bytes) -> bytes | None:
-    """A small file of the store, checked to be ours; None if missing."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        fd = os.open(path, flags)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise SessionStoreError(
-            error.errno, error.strerror, os.fsdecode(path)
-        ) from error
-    try:
-        info = os.fstat(fd)
-        if (
-            not S_ISREG(info.st_mode)
-            or info.st_uid != os.geteuid()
-            or info.st_mode & 0o077
-        ):
-            raise UnsafeStore(
-                f"{os.fsdecode(path)} must be a regular file of this user "
-                f"with mode 600, it has mode {info.st_mode & 0o777:03o}"
-            )
-        return os.read(fd, 4096)
-    finally:
-        os.close(fd)
 
 
 def is_store_id(text: bytes) -> bool:

@@ -25,7 +25,8 @@ from ..record import (
     pack,
 )
 from .count import SessionCount
-from .layout import Layout, sync_directory
+from .layout import Layout
+from .safety import sync_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

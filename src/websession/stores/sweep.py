@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import time
 
-from .layout import DAMAGED, LOCKS, TEMPORARY
+from .layout import DAMAGED, LOCKS
 from .locks import try_lock
+from .safety import TEMPORARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
