@@ -1,0 +1,143 @@
+"""What only a FileStore has to get right: views that have become old."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from support import file_of, session_files
+from websession import InvalidSessionId, SessionExpired, WebSession
+
+
+@pytest.fixture
+def twins(make_store, clock):
+    """Two processes' worth of WebSession, the second with a slow clock."""
+    fast = WebSession(make_store(), 100, 200, clock=clock)
+    slow = WebSession(make_store(), 100, 200, clock=lambda: clock.now - 5)
+    return fast, slow
+
+
+@pytest.mark.parametrize("age", [101, 201])
+def test_a_session_refreshed_meanwhile_is_not_deleted_as_expired(
+    twins, clock, age, monkeypatch
+):
+    """It is expired for one process; another refreshes it in between."""
+    fast, slow = twins
+    sid = fast.newSession()
+    clock.move(age)
+    real = fast._store.delete
+
+    def delete(session_id, expected=None):
+        monkeypatch.undo()
+        slow.expireDeactivate = slow.expireRemove = 0
+        slow.storeSession(sid, "refreshed")
+        return real(session_id, expected)
+
+    monkeypatch.setattr(fast._store, "delete", delete)
+    assert fast.retrieveSession(sid) == "refreshed"
+    assert sid in fast.sessiondict
+
+
+def test_a_session_deleted_meanwhile_is_gone(twins, clock, monkeypatch):
+    fast, slow = twins
+    sid = fast.newSession()
+    clock.move(150)
+    real = fast._store.delete
+
+    def delete(session_id, expected=None):
+        monkeypatch.undo()
+        slow.deleteSession(sid)
+        return real(session_id, expected)
+
+    monkeypatch.setattr(fast._store, "delete", delete)
+    with pytest.raises(InvalidSessionId):
+        fast.retrieveSession(sid)
+
+
+def test_a_late_store_does_not_refresh_an_expired_session(twins, clock, root):
+    fast, slow = twins
+    sid = slow.newSession()
+    clock.move(101)
+    before = file_of(root, sid).read_bytes()
+    with pytest.raises(InvalidSessionId):
+        fast.storeSession(sid, "late")
+    assert file_of(root, sid).read_bytes() == before
+    with pytest.raises(SessionExpired):
+        fast.retrieveSession(sid)
+
+
+def test_a_name_made_anew_is_not_taken_for_the_one_remembered(
+    make_store, clock
+):
+    """Creation time and env are remembered: of the session that was there."""
+    store, other = make_store(), make_store()
+    store.create("same", "first", {"A": 1}, now=clock.now)
+    other.delete("same")
+    other.create("same", "second", {"A": 2}, now=clock.now + 7)
+    store.commit("same", "third", now=clock.now + 8)
+    record = other.read("same", clock.now + 8)
+    assert record.env == {"A": 2}
+    assert record.created == clock.now + 7
+    assert record.data == "third"
+
+
+def test_a_store_to_an_unknown_id_makes_no_file(make_store, root):
+    ws = WebSession(make_store())
+    for call in (
+        lambda: ws.storeSession("madeUpMadeUp", "data"),
+        lambda: ws.touchSession("madeUpMadeUp"),
+        lambda: ws.updateSession("madeUpMadeUp", lambda data: data),
+        lambda: ws.deleteSession("madeUpMadeUp"),
+    ):
+        try:
+            call()
+        except InvalidSessionId:
+            pass
+    assert session_files(root) == []
+    assert sorted(os.listdir(root)) == [".key", ".websession"]
+
+
+def test_mtime_agrees_with_the_record_on_any_clock(make_session, clock, root):
+    ws = make_session(0, 100)
+    sid = ws.newSession()
+    assert abs(file_of(root, sid).stat().st_mtime - clock.now) < 0.001
+    clock.move(-1_000_000)
+    ws.deleteSession(sid)
+    sid = ws.newSession()
+    assert abs(file_of(root, sid).stat().st_mtime - clock.now) < 0.001
+    clock.move(60)
+    ws.touchSession(sid)
+    assert abs(file_of(root, sid).stat().st_mtime - clock.now) < 0.001
+
+
+def test_cross_check_variables_may_be_anything_that_serialises(make_session):
+    ws = make_session(crossCheckVars=("A", "B"))
+    env = {"A": ("tuple", 5), "B": "\udc80 surrogate"}
+    sid = ws.newSession(env)
+    assert ws.retrieveSession(sid, env) == "_created_"
+
+
+def test_a_store_reads_what_the_other_backend_wrote(root):
+    from conftest import NO_EXTENSION
+    from websession import FileStore
+
+    if NO_EXTENSION:
+        pytest.skip("this install is meant to be without the extension")
+    one, two = (
+        WebSession(FileStore(root, backend=name), 0, 3600, maxSessionCount=9)
+        for name in ("c", "python")
+    )
+    for writer, reader in ((one, two), (two, one)):
+        sid = writer.newSession({"REMOTE_ADDR": "192.0.2.1"})
+        env = {"REMOTE_ADDR": "192.0.2.1"}
+        for size in (10, 700, 20_000, 3):
+            writer.storeSession(sid, "x" * size)
+            assert reader.retrieveSession(sid, env) == "x" * size
+            reader.touchSession(sid)
+        new = reader.regenerateSession(sid, env, grace=30)
+        assert writer.retrieveSession(sid, env) == "xxx"
+        assert writer.countSessions() == reader.countSessions()
+        writer.deleteSession(new)
+        with pytest.raises(InvalidSessionId):
+            reader.retrieveSession(sid, env)
