@@ -141,3 +141,13 @@ def test_a_store_reads_what_the_other_backend_wrote(root):
         writer.deleteSession(new)
         with pytest.raises(InvalidSessionId):
             reader.retrieveSession(sid, env)
+
+
+def test_an_old_mtime_only_nominates_the_record_decides(
+    make_session, clock, root
+):
+    ws = make_session(0, 100)
+    sid = ws.newSession()
+    os.utime(file_of(root, sid), (0, 0))
+    assert ws.cleanUp() == 0
+    assert ws.retrieveSession(sid) == "_created_"

@@ -73,8 +73,8 @@ class FileStore:
             4096. An existing store keeps what it was made with.
         sweep_interval: seconds between automatic sweeps, default 60;
             0: none.
-        sweep_budget: seconds that one slice of an automatic sweep may take,
-            default 0.005.
+        sweep_budget: seconds of processor time that one slice of an automatic
+            sweep may take, default 0.005; of real time four times as much.
         lock_timeout: longest wait for a session's file, default 10 seconds.
             Locks are held for microseconds: only a stopped process reaches
             this.
