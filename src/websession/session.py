@@ -185,7 +185,7 @@ class WebSession(UpdatingSession):
 
     def deleteSession(self, session_id: str) -> str:
         """
-        Deletes a session; no error if there is none.
+        Deletes a session; no error if there is none, or the ID is malformed.
 
         Returns:
             `session_id`.

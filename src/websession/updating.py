@@ -165,7 +165,8 @@ class UpdatingSession(SessionPolicy):
                 are taken over.
             grace: seconds for which the old ID can still be read, as it was
                 now, for requests that are under way. Writing under it raises
-                `SessionRenewed`. Deleting the new session ends both.
+                `SessionRenewed`. Deleting the new session ends both; deleting
+                the old one ends only that.
 
         Returns:
             The new ID. Not subject to ``maxSessionCount``.
