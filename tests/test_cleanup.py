@@ -197,3 +197,37 @@ def test_a_request_does_not_import_filelock_while_no_sweep_is_due(root):
         "assert 'filelock' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_one_bad_shard_does_not_stop_the_sweep(
+    make_session, root, clock, caplog
+):
+    ws = make_session(0, 100)
+    ids = [ws.newSession() for _ in range(20)]
+    shard = file_of(root, ids[0]).parent
+    shard.rename(root / "moved")
+    shard.write_text("in the way")
+    clock.move(200)
+    there = [sid for sid in ids if file_of(root, sid).parent != shard]
+    with caplog.at_level(logging.WARNING, "websession"):
+        assert ws.cleanUp() == len(there)
+    assert f"sweep of shard {shard.name} failed" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["file", "fifo", "directory", "garbage"])
+def test_a_planted_stamp_neither_hangs_nor_fails_a_request(ws, root, kind):
+    (root / ".locks").mkdir(mode=0o700)
+    stamp = root / ".locks" / "sweep.stamp"
+    if kind == "fifo":
+        os.mkfifo(stamp)
+    elif kind == "directory":
+        stamp.mkdir()
+    else:
+        stamp.write_bytes(b"" if kind == "file" else b"\xff" * 100)
+    os.utime(stamp, (0, 0))
+    assert ws.retrieveSession(ws.newSession()) == "_created_"
+
+
+def test_a_file_instead_of_the_lock_directory_fails_no_request(ws, root):
+    (root / ".locks").write_text("in the way")
+    assert ws.retrieveSession(ws.newSession()) == "_created_"

@@ -62,6 +62,12 @@ def test_shards_spread_the_files(root, backend, shards):
     assert ws.retrieveSession(sid) == "_created_"
 
 
+@pytest.mark.parametrize("empty", ["", b""])
+def test_an_empty_path_is_not_the_working_directory(empty):
+    with pytest.raises(ValueError, match="empty"):
+        FileStore(empty)
+
+
 @pytest.mark.parametrize("bad", [0, 1, 17, 65536])
 def test_impossible_shard_counts_are_refused(root, bad):
     with pytest.raises(ValueError, match="16, 256 or 4096"):

@@ -446,6 +446,23 @@ def test_unusable_characters_are_refused(chars):
         WebSession({}, sessionIDChars=chars)
 
 
+@pytest.mark.parametrize(
+    "limit", ["expireDeactivate", "expireRemove", "maxLifetime",
+              "maxSessionCount"],
+)  # fmt: skip
+def test_limits_are_zero_or_more(limit):
+    for bad in (-1, float("nan"), "60"):
+        with pytest.raises(ValueError, match=limit):
+            WebSession({}, **{limit: bad})
+    assert not getattr(WebSession({}, **{limit: None}), limit)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, "12", None])
+def test_lengths_are_whole_numbers_from_one(bad):
+    with pytest.raises(ValueError, match="sessionIDLength"):
+        WebSession({}, sessionIDLength=bad)
+
+
 def test_generate_session_id_gives_up_after_maxtry(make_any):
     with pytest.warns(WeakSessionIDWarning):
         ws = make_any(sessionIDLength=1, sessionIDChars="ab")

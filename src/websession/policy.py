@@ -58,6 +58,15 @@ updates): choose what fits the application with ``crossCheckVars``.
 _TRIES = 3
 
 
+def _limit(name: str, value: float | None) -> float:
+    """The value, with None as 0; ValueError if it is no limit at all."""
+    if value is None:
+        return 0
+    if not isinstance(value, (int, float)) or not value >= 0:
+        raise ValueError(f"{name} is 0 (no limit) or more, not {value!r}")
+    return value
+
+
 class SessionPolicy:
     """
     Settings and checks; see `WebSession` for the arguments.
@@ -78,8 +87,8 @@ class SessionPolicy:
         maxLifetime: float = 0,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        if sessionIDLength < 1:
-            raise ValueError("sessionIDLength is at least 1")
+        if not isinstance(sessionIDLength, int) or sessionIDLength < 1:
+            raise ValueError("sessionIDLength is a whole number from 1")
         self.session_id_len = sessionIDLength
         self.session_id_chars = sessionIDChars or ids.SESSION_ID_CHARS
         self._alphabet = ids.alphabet(self.session_id_chars)
@@ -89,14 +98,15 @@ class SessionPolicy:
         self._draw_id = getattr(
             self._store, "draw_id", _backend.backend.draw_id
         )
-        self.expireDeactivate = expireDeactivate
-        self.expireRemove = expireRemove
-        self.maxLifetime = maxLifetime
+        self.expireDeactivate = _limit("expireDeactivate", expireDeactivate)
+        self.expireRemove = _limit("expireRemove", expireRemove)
+        self.maxLifetime = _limit("maxLifetime", maxLifetime)
         self.crossCheckVars = (
             SESSION_CROSSCHECKVARS
             if crossCheckVars is None
             else tuple(crossCheckVars)
         )
+        _limit("maxSessionCount", maxSessionCount)
         self.maxSessionCount = maxSessionCount
         self.sessionCounter = 0
         self._clock = clock

@@ -53,7 +53,7 @@ class WebSession(UpdatingSession):
 
     Raises:
         TypeError: `dictobj` is nothing of the above.
-        ValueError: a negative or zero length, unusable characters.
+        ValueError: a negative limit, a length below 1, unusable characters.
     """
 
     def sync(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import wraps
 
 from ..exceptions import SessionException, SessionStoreError
@@ -27,7 +28,10 @@ def loud(func: Callable[P, R]) -> Callable[P, R]:
         except SessionException:
             raise
         except OSError as error:
-            details = (error.errno, error.strerror, error.filename)
+            where = error.filename
+            if isinstance(where, bytes):
+                where = os.fsdecode(where)
+            details = (error.errno, error.strerror, where)
             raise SessionStoreError(*details) from error
 
     return wrapper

@@ -80,6 +80,8 @@ class Layout:
     ) -> None:
         if shards not in SHARD_DIGITS:
             raise ValueError("shards must be 16, 256 or 4096")
+        if not os.fsencode(path):
+            raise ValueError("the path of the store is empty")
         self.root = os.path.realpath(os.fsencode(path))
         self.shown = os.fsdecode(self.root)
         fingerprints = [Keyring.fingerprint(secret) for secret in secrets]

@@ -13,6 +13,7 @@ from _thread import get_ident
 
 from ..exceptions import SessionLocked, SessionStoreError
 from .layout import LOCKS
+from .safety import open_note, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,9 +143,8 @@ class StripeLock:
     def _note(self, text: bytes) -> None:
         """Says who holds the lock; only for the message of others."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        flags |= os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            fd = os.open(self._path[:-5] + b".holder", flags, 0o600)
+            fd = open_note(self._path[:-5] + b".holder", flags)
             try:
                 os.write(fd, text)
             finally:
@@ -154,8 +154,7 @@ class StripeLock:
 
     def _holder(self) -> str:
         try:
-            with open(self._path[:-5] + b".holder", "rb") as file:
-                text = file.read(500).decode("utf-8", "replace")
+            text = read_file(self._path[:-5] + b".holder") or b""
         except OSError:
-            text = ""
-        return text or "another process"
+            text = b""
+        return text.decode("utf-8", "replace") or "another process"

@@ -17,6 +17,7 @@ __all__ = [
     "make_directory",
     "make_file",
     "network_type",
+    "open_note",
     "read_file",
     "sync_directory",
 ]
@@ -118,6 +119,14 @@ def make_file(path: bytes, content: bytes) -> None:
     finally:
         os.unlink(temporary)
     sync_directory(os.path.dirname(path))
+
+
+def open_note(path: bytes, flags: int) -> int:
+    """A descriptor of a small file with mode 0600; never waits for a pipe."""
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o600)
+    os.fchmod(fd, 0o600)
+    return fd
 
 
 def read_file(path: bytes) -> bytes | None:

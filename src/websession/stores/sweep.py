@@ -13,7 +13,7 @@ import time
 
 from .layout import DAMAGED, LOCKS
 from .locks import try_lock
-from .safety import TEMPORARY
+from .safety import TEMPORARY, open_note, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Sweeper:
             return 0
         try:
             removed = sum(
-                self._sweep_shard(shard, now, idle, lifetime)
+                self._try_shard(shard, now, idle, lifetime)
                 for shard in range(self._layout.shards)
             )
             self._tidy()
@@ -134,7 +134,7 @@ class Sweeper:
         # far ahead comes from a clock that was wrong.
         try:
             due = os.stat(self._stamp).st_mtime
-        except FileNotFoundError:
+        except OSError:
             return True
         return not now < due <= now + self._interval + 3600.0
 
@@ -149,7 +149,7 @@ class Sweeper:
             and took < self._budget
             and time.perf_counter() - started < _PATIENCE * self._budget
         ):
-            self._sweep_shard(shard, now, idle, lifetime)
+            self._try_shard(shard, now, idle, lifetime)
             shard += 1
             took = time.thread_time() - cpu
         if shard < self._layout.shards:
@@ -159,22 +159,32 @@ class Sweeper:
             self._note(0, now + self._interval)
 
     def _next_shard(self) -> int:
-        try:
-            with open(self._stamp, "rb") as file:
-                text = file.read(16)
-        except FileNotFoundError:
-            return 0
-        return int(text) if text.isdigit() else 0
+        text = read_file(self._stamp)
+        return int(text) if text and text.isdigit() else 0
 
     def _note(self, shard: int, due: float) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(self._stamp, flags, 0o600)
+        fd = open_note(self._stamp, os.O_WRONLY | os.O_CREAT)
         try:
-            os.fchmod(fd, 0o600)
             os.pwrite(fd, b"%08d" % shard, 0)
             os.utime(fd, (due, due))
         finally:
             os.close(fd)
+
+    def _try_shard(
+        self, shard: int, now: float, idle: float, lifetime: float
+    ) -> int:
+        """One bad shard does not stop the sweep of the others."""
+        try:
+            return self._sweep_shard(shard, now, idle, lifetime)
+        except OSError as error:
+            import logging
+
+            logging.getLogger("websession").warning(
+                "sweep of shard %s failed: %s",
+                self._layout.prefix(shard).decode(),
+                error,
+            )
+            return 0
 
     def _sweep_shard(
         self, shard: int, now: float, idle: float, lifetime: float
