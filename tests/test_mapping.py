@@ -305,6 +305,27 @@ def test_a_lock_held_by_another_thread_at_a_fork_does_not_hang_the_child(ws):
     assert os.waitpid(pid, 0)[1] == 0
 
 
+def test_writes_of_other_sessions_are_no_conflict(ws):
+    """Versions were once shared by sessions, and renewing one hung."""
+    store = ws._store
+    ids = [ws.newSession() for _ in range(600)]
+    versions = {sid: store.read(sid, 0).version for sid in ids}
+    assert len(set(versions.values())) == 600
+    ws.storeSession(ids[0], "data")
+    assert store.commit(ids[1], "x", now=0, expected=versions[ids[1]])
+    assert store.commit(ids[0], "x", now=0, expected=versions[ids[0]]) is None
+
+
+def test_a_version_is_not_good_again_after_many_writes(ws):
+    store = ws._store
+    sid, *others = [ws.newSession() for _ in range(3000)]
+    version = store.read(sid, 0).version
+    ws.storeSession(sid, "changed")
+    for other in others:
+        ws.storeSession(other, "data")
+    assert store.commit(sid, "lost", now=0, expected=version) is None
+
+
 def test_a_closed_shelve_says_so(tmp_path):
     ws = WebSession(shelve.open(str(tmp_path / "shelf")))
     ws.newSession()

@@ -181,8 +181,14 @@ class UpdatingSession(SessionPolicy):
             record.env if env is None else self._generateCrosscheckEnv(env)
         )
         new_id = self._create(record.data, checkvars, None, record.created)
+        deadline = time.monotonic() + _LONGEST_UPDATE
         try:
             while not self._retire(session_id, new_id, record, grace):
+                if time.monotonic() > deadline:
+                    raise SessionBusy(
+                        "others kept changing the session for "
+                        f"{_LONGEST_UPDATE:g} s"
+                    )
                 # Changed meanwhile: the change belongs to the new ID too.
                 record = self._writable(session_id, env)
                 self._commit(new_id, record.data)

@@ -9,6 +9,7 @@ that the protocol says, across processes only what the mapping itself does.
 
 from __future__ import annotations
 
+import itertools
 import os
 from _thread import RLock
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["CHECKVARS", "CheckVars", "MappingStore"]
 
 CHECKVARS = "__session_checkvars__"
-_STRIPES = 256
+_REMEMBERED = 1024
 
 
 class CheckVars(dict[str, object]):
@@ -67,9 +68,12 @@ class MappingStore:
         self._mapping = mapping
         self._delete = delete or self.delete
         self._locks = ThreadLocks()
-        # Versions are counters, shared by the IDs of a stripe: a change of
-        # another session looks like one of this at worst.
-        self._versions = [0] * _STRIPES
+        # A version is a number that is never used again. Sessions that are
+        # not among the last written have the epoch's; when those are too
+        # many they are forgotten, and a new epoch tells everybody to look.
+        self._numbers = itertools.count()
+        self._epoch = next(self._numbers)
+        self._versions: dict[str, int] = {}
         # Those that this process knows of: they do not count as sessions.
         self._superseded: set[str] = set()
         self._renew_lock()
@@ -83,13 +87,15 @@ class MappingStore:
         return self._lock
 
     def _version(self, session_id: str) -> int:
-        return self._versions[hash(session_id) % _STRIPES]
+        return self._versions.get(session_id, self._epoch)
 
     def _written(self, session_id: str) -> int:
-        stripe = hash(session_id) % _STRIPES
-        self._versions[stripe] += 1
+        if len(self._versions) >= _REMEMBERED:
+            self._versions.clear()
+            self._epoch = next(self._numbers)
+        version = self._versions[session_id] = next(self._numbers)
         self._sync()
-        return self._versions[stripe]
+        return version
 
     def _sync(self) -> None:
         sync = getattr(self._mapping, "sync", None)
