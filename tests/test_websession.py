@@ -457,6 +457,11 @@ def test_limits_are_zero_or_more(limit):
     assert not getattr(WebSession({}, **{limit: None}), limit)
 
 
+def test_a_single_name_is_not_a_list_of_cross_check_variables():
+    with pytest.raises(TypeError, match="list of names"):
+        WebSession({}, crossCheckVars="REMOTE_ADDR")
+
+
 @pytest.mark.parametrize("bad", [0, -1, 1.5, "12", None])
 def test_lengths_are_whole_numbers_from_one(bad):
     with pytest.raises(ValueError, match="sessionIDLength"):

@@ -89,10 +89,11 @@ class SessionPolicy:
     ) -> None:
         if not isinstance(sessionIDLength, int) or sessionIDLength < 1:
             raise ValueError("sessionIDLength is a whole number from 1")
+        if isinstance(crossCheckVars, str):
+            raise TypeError("crossCheckVars is a list of names, not one name")
         self.session_id_len = sessionIDLength
         self.session_id_chars = sessionIDChars or ids.SESSION_ID_CHARS
         self._alphabet = ids.alphabet(self.session_id_chars)
-        self._id_chars = frozenset(self.session_id_chars)
         self._warn_of_weak_ids()
         self.sessiondict, self._store, self._is_mapping = self._open(dictobj)
         self._draw_id = getattr(

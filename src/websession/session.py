@@ -52,7 +52,8 @@ class WebSession(UpdatingSession):
         sessionCounter: sessions made through this object.
 
     Raises:
-        TypeError: `dictobj` is nothing of the above.
+        TypeError: `dictobj` is nothing of the above, or `crossCheckVars` is
+            a single name instead of a list.
         ValueError: a negative limit, a length below 1, unusable characters.
     """
 
