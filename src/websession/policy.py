@@ -163,11 +163,17 @@ class SessionPolicy:
             f"{type(self).__name__!r} object has no attribute {name!r}"
         )
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """
+        The time by this object's clock, in seconds since the epoch.
+        """
         return time.time() if self._clock is None else self._clock()
 
-    def _idle(self) -> float:
-        """Seconds after which a session can no longer be written."""
+    def idleLimit(self) -> float:
+        """
+        Seconds without a store after which a session can no longer be used:
+        the shorter one of ``expireDeactivate`` and ``expireRemove``; 0: none.
+        """
         deactivate, remove = self.expireDeactivate, self.expireRemove
         if deactivate and remove:
             return min(deactivate, remove)
@@ -244,7 +250,7 @@ class SessionPolicy:
                 session_id,
                 data,
                 env,
-                now=self._now(),
+                now=self.now(),
                 created=created,
                 limit=limit,
                 idle=self.expireRemove,
@@ -259,8 +265,8 @@ class SessionPolicy:
         return self._store.commit(
             session_id,
             data,
-            now=self._now(),
-            idle=self._idle(),
+            now=self.now(),
+            idle=self.idleLimit(),
             lifetime=self.maxLifetime,
             expected=expected,
         )

@@ -69,6 +69,8 @@ class SessionRecord(tuple[object, ...]):
         version: opaque; differs after every write. For `commit` and `delete`.
         superseded: True if another ID has replaced this one and it can only
             be read any more.
+        payload: the data as the store's serialiser wrote it; None where the
+            store does not serialise.
     """
 
     # A named tuple without collections, whose import takes two milliseconds,
@@ -81,6 +83,7 @@ class SessionRecord(tuple[object, ...]):
         data: object
         version: object
         superseded: bool
+        payload: bytes | None
     else:
         created = property(itemgetter(0))
         stored = property(itemgetter(1))
@@ -88,6 +91,7 @@ class SessionRecord(tuple[object, ...]):
         data = property(itemgetter(3))
         version = property(itemgetter(4))
         superseded = property(itemgetter(5))
+        payload = property(itemgetter(6))
 
 
 def is_expired(

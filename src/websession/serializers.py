@@ -58,17 +58,9 @@ def _make_pickle() -> Serializer:
 
 
 def _make_json() -> Serializer:
-    import json
+    from ._tagged_json import dumps, loads
 
-    encode = json.JSONEncoder(
-        separators=(",", ":"), allow_nan=False, check_circular=True
-    ).encode
-    return Serializer(
-        2,
-        "json",
-        lambda data: encode(data).encode("ascii"),
-        lambda raw: json.loads(raw),
-    )
+    return Serializer(2, "json", dumps, loads)
 
 
 _makers = {"pickle": _make_pickle, "json": _make_json}
@@ -80,8 +72,11 @@ def get(serializer: str | Serializer) -> Serializer:
     A serialiser by name.
 
     Args:
-        serializer: ``"pickle"``, ``"json"``, or one made by the application,
-            which is returned as it is.
+        serializer: ``"pickle"``; ``"json"``, which keeps what JSON keeps,
+            and bytes, tuples, sets, dates and times (of a time zone its
+            offset), Decimal, UUID, and keys that are not strings, and raises
+            TypeError for anything else; or one made by the application, which
+            is returned as it is.
 
     Raises:
         ValueError: no such name.

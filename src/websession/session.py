@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from .record import SessionRecord
+
 __all__ = ["SESSION_CROSSCHECKVARS", "WebSession"]
 
 _CREATED = "_created_"
@@ -73,13 +75,16 @@ class WebSession(UpdatingSession):
             self.sessiondict = None
             self._store = ClosedStore()
 
-    def newSession(self, env: Mapping[str, Any] | None = None) -> str:
+    def newSession(
+        self, env: Mapping[str, Any] | None = None, *, data: Any = _CREATED
+    ) -> str:
         """
-        Makes a session that holds ``'_created_'``.
+        Makes a session.
 
         Args:
             env: where the values of the cross-check variables are found, like
                 the environ of CGI or WSGI. None: none.
+            data: what it holds at first. Default: ``'_created_'``.
 
         Returns:
             The new session's ID, never one that is in use.
@@ -87,10 +92,12 @@ class WebSession(UpdatingSession):
         Raises:
             MaxSessionCountExceeded: there are as many as there may be.
             GenerateIDError: three IDs in a row were in use.
+            SessionTooLarge: `data` is more than the store's `max_size`.
             SessionStoreError: the store failed.
+            Exception: the serialiser's, for data that it cannot keep.
         """
         checkvars = self._generateCrosscheckEnv(env or {})
-        session_id = self._create(_CREATED, checkvars, self.maxSessionCount)
+        session_id = self._create(data, checkvars, self.maxSessionCount)
         self.sessionCounter += 1
         return session_id
 
@@ -144,6 +151,21 @@ class WebSession(UpdatingSession):
                 is deleted.
             SessionStoreError: the store failed.
         """
+        return self.readSession(session_id, env).data
+
+    def readSession(
+        self,
+        session_id: str,
+        env: Mapping[str, Any] | None = {},
+    ) -> SessionRecord:
+        """
+        All that is known of a session: data, creation time, time of the last
+        store, version. Otherwise as `retrieveSession`.
+
+        Returns:
+            The record. With `superseded` set if a new ID has replaced this
+            one, which can only be read any more.
+        """
         self._validateSessionIdFormat(session_id)
         while True:
             # Before the record is read: a later store has a later time.
@@ -168,7 +190,7 @@ class WebSession(UpdatingSession):
                 if self._deleteExpired(session_id, record.version):
                     raise SessionExpired(record.stored, record.data)
                 continue
-            return record.data
+            return record
 
     def _deleteExpired(self, session_id: str, version: object) -> bool:
         """
@@ -214,5 +236,5 @@ class WebSession(UpdatingSession):
             How many were removed.
         """
         return self._store.sweep(
-            self._now(), self.expireRemove, self.maxLifetime
+            self.now(), self.expireRemove, self.maxLifetime
         )

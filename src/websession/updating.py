@@ -53,6 +53,27 @@ class UpdatingSession(SessionPolicy):
             self._commit(session_id, KEEP)
         return session_id
 
+    def replaceSession(
+        self, session_id: str, session_data: Any, version: object
+    ) -> object:
+        """
+        Stores a session if nobody has written it since it was read.
+
+        Args:
+            session_id: of an existing session.
+            session_data: whatever the store can keep.
+            version: of the record that `readSession` returned.
+
+        Returns:
+            The new version; None if the session has another one than
+            `version`: nothing was stored then.
+
+        Raises:
+            As `storeSession`.
+        """
+        self._validateSessionIdFormat(session_id)
+        return self._commit(session_id, session_data, version)
+
     def updateSession(
         self,
         session_id: str,
@@ -136,10 +157,14 @@ class UpdatingSession(SessionPolicy):
         self, session_id: str, env: Mapping[str, Any] | None
     ) -> SessionRecord:
         """The record, if it may be used and written."""
-        now = self._now()
+        now = self.now()
         record = self._store.read(session_id, now)
         if is_expired(
-            record.created, record.stored, now, self._idle(), self.maxLifetime
+            record.created,
+            record.stored,
+            now,
+            self.idleLimit(),
+            self.maxLifetime,
         ):
             raise InvalidSessionId(session_id)
         if record.superseded:
@@ -203,14 +228,14 @@ class UpdatingSession(SessionPolicy):
         """Ends the old ID, if its session is still what was read."""
         if grace <= 0:
             return self._store.delete(old_id, record.version)
-        now = self._now()
+        now = self.now()
         return self._store.supersede(
             old_id,
             new_id,
             now + grace,
             expected=record.version,
             now=now,
-            idle=self._idle(),
+            idle=self.idleLimit(),
             lifetime=self.maxLifetime,
         )
 

@@ -143,6 +143,11 @@ class FileStore:
         name: str = self._backend.NAME
         return name
 
+    @property
+    def serializer(self) -> serializers.Serializer:
+        """What new records are written with."""
+        return self._serializer
+
     def draw_id(self, length: int, alphabet: bytes) -> str:
         """A random ID from this store's backend."""
         drawn: str = self._backend.draw_id(length, alphabet)
@@ -218,14 +223,16 @@ class FileStore:
             if env_len:
                 env = loads(raw[at : at + env_len])
                 at += env_len
-            data = loads(raw[at:])
+            payload = raw[at:]
+            data = loads(payload)
         except Exception as error:
             raise CorruptData(
                 f"session {file.name.decode()} cannot be decoded: {error}"
             ) from error
         version = raw[:HEADER_LENGTH]
         return _make(
-            SessionRecord, (created, stored, env, data, version, flags != 0)
+            SessionRecord,
+            (created, stored, env, data, version, flags != 0, payload),
         )
 
     def commit(

@@ -201,6 +201,7 @@ class MappingStore:
                     data,
                     self._version(session_id),
                     env.until is not None,
+                    None,
                 )
             )
 
