@@ -1,0 +1,70 @@
+"""
+What happens to sessions, for those who keep a log or raise an alarm (OWASP
+Session Management: log the life of a session).
+"""
+
+from __future__ import annotations
+
+__all__ = ["SessionEvent", "log_event"]
+
+# By logging's numbers, since its import takes milliseconds.
+_DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40
+_LEVELS = {
+    "load": _DEBUG,
+    "create": _INFO,
+    "renew": _INFO,
+    "expire": _INFO,
+    "delete": _INFO,
+    "drop": _INFO,
+    "unknown-id": _INFO,
+    "hijack": _WARNING,
+    "corrupt": _ERROR,
+}
+
+
+class SessionEvent:
+    """
+    Something that happened to a session in a request.
+
+    Attributes:
+        name: ``"create"``: stored for the first time. ``"load"``: found under
+            the ID of the cookie. ``"renew"``: it has a new ID; `handle` is
+            the new one, `detail` names the old. ``"expire"``: found too old.
+            ``"delete"``: by the application. ``"hijack"``: cross-check
+            variables differ; `detail` names them. ``"corrupt"``: it cannot
+            be read. ``"unknown-id"``: a cookie that names no session, made up
+            or out of date. ``"drop"``: the request's changes were not stored,
+            since the session was deleted, has expired or was renewed
+            meanwhile.
+        handle: of the session, 32 hex digits. Never the ID.
+        detail: for people; may be empty.
+    """
+
+    __slots__ = ("detail", "handle", "name")
+
+    def __init__(self, name: str, handle: str, detail: str = "") -> None:
+        self.name = name
+        self.handle = handle
+        self.detail = detail
+
+    def __repr__(self) -> str:
+        return f"SessionEvent({self.name!r}, {self.handle!r}, {self.detail!r})"
+
+
+def log_event(event: SessionEvent) -> None:
+    """
+    Writes an event to the logger ``websession``: loading at level DEBUG, a
+    hijack at WARNING, damage at ERROR, the rest at INFO.
+    """
+    import logging
+
+    level = _LEVELS[event.name]
+    logger = logging.getLogger("websession")
+    if logger.isEnabledFor(level):
+        logger.log(
+            level,
+            "session %s: %s%s",
+            event.handle,
+            event.name,
+            event.detail and f" ({event.detail})",
+        )

@@ -1,0 +1,152 @@
+"""
+What all requests of an application have in common.
+"""
+
+from __future__ import annotations
+
+from .. import serializers
+from ..ids import handle
+from ..session import WebSession
+from .cookie import SessionCookie
+from .events import SessionEvent, log_event
+from .session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from ..stores.protocol import SessionStore
+
+__all__ = ["SessionManager"]
+
+# OWASP and ASVS 5 want both limits on the server; 32 characters of 65 are 192
+# bits (ASVS 5: 128).
+IDLE = 86400.0
+LIFETIME = 30 * 86400.0
+ID_LENGTH = 32
+
+_LONGEST_TOUCH_INTERVAL = 60.0
+_JSON = 2
+
+
+class SessionManager:
+    """
+    Opens the sessions of requests; every adapter has one. May be made before
+    a fork, and used by any number of threads.
+
+    Args:
+        sessions: where they are: a `WebSession`, whose limits and cross-check
+            variables hold; a store; or the path of a directory, for a
+            `FileStore` that keeps JSON. Of a store and a path a `WebSession`
+            is made that ends sessions after a day without a request and 30
+            days after log-in, has IDs of 32 characters, and cross-checks
+            nothing.
+        cookie: its name and attributes.
+        touch_interval: seconds that a session's timestamp may be behind
+            before a request that stores nothing refreshes it. 0: every
+            request. None: a tenth of the shortest idle limit, at most 60.
+            Where sessions have no idle limit they are not touched at all.
+        grace: seconds for which an old ID can still be read after
+            `Session.regenerate`, as it was then.
+        on_event: called with each `SessionEvent`. Its exceptions are logged
+            and go no further.
+
+    Attributes:
+        sessions: the `WebSession`.
+        cookie: the `SessionCookie`.
+        dumps, loads: of the store's serialiser, or of pickle where the store
+            does not serialise.
+    """
+
+    def __init__(
+        self,
+        sessions: WebSession
+        | SessionStore
+        | str
+        | bytes
+        | os.PathLike[str]
+        | os.PathLike[bytes],
+        *,
+        cookie: SessionCookie | None = None,
+        touch_interval: float | None = None,
+        grace: float = 10.0,
+        on_event: Callable[[SessionEvent], object] = log_event,
+    ) -> None:
+        self.sessions = _as_websession(sessions)
+        self.cookie = cookie or SessionCookie()
+        self.grace = grace
+        self._on_event = on_event
+        if touch_interval is not None and touch_interval < 0:
+            raise ValueError("touch_interval is 0 or more seconds")
+        self._touch_interval = touch_interval
+        serializer = getattr(self.sessions.sessiondict, "serializer", None)
+        # A plain mapping hands out and keeps the very objects: what a request
+        # works on must be a copy.
+        self.copies = serializer is None
+        serializer = serializer or serializers.get("pickle")
+        self.dumps: Callable[[object], bytes] = serializer.dumps
+        self.loads: Callable[[bytes], Any] = serializer.loads
+        self._is_canonical = serializer.number == _JSON
+
+    def open(self, env: Mapping[str, Any]) -> Session:
+        """
+        The session of a request. Looks at nothing before it is used.
+
+        Args:
+            env: the request as CGI and WSGI describe it: ``HTTP_COOKIE``,
+                ``wsgi.url_scheme``, and the cross-check variables.
+        """
+        return Session(self, env)
+
+    def is_unchanged(self, encoded: bytes, payload: bytes) -> bool:
+        """
+        Whether two encodings are of the same data. Pickle may write the same
+        differently at first, then in the same way again.
+        """
+        if encoded == payload:
+            return True
+        if self._is_canonical:
+            return False
+        return self.dumps(self.loads(payload)) == encoded
+
+    def is_touch_due(self, stored: float, now: float) -> bool:
+        """Whether a session stored at that time is to be refreshed."""
+        idle = self.sessions.idleLimit()
+        if not idle:
+            return False
+        interval = self._touch_interval
+        if interval is None:
+            interval = min(idle / 10, _LONGEST_TOUCH_INTERVAL)
+        return now - stored >= interval
+
+    def emit(self, name: str, session_id: str, detail: str = "") -> None:
+        """Tells the hook; see `SessionEvent`."""
+        try:
+            self._on_event(
+                SessionEvent(name, handle(session_id).decode("ascii"), detail)
+            )
+        except Exception:
+            import logging
+
+            logging.getLogger("websession").exception(
+                "the hook for session events failed"
+            )
+
+
+def _as_websession(sessions: Any) -> WebSession:
+    if isinstance(sessions, WebSession):
+        return sessions
+    if not hasattr(sessions, "commit"):
+        from ..stores.file import FileStore
+
+        # Raises what is clear if it is no path at all.
+        sessions = FileStore(sessions, serializer="json")
+    return WebSession(
+        sessions,
+        expireRemove=IDLE,
+        maxLifetime=LIFETIME,
+        crossCheckVars=(),
+        sessionIDLength=ID_LENGTH,
+    )

@@ -1,0 +1,184 @@
+"""
+The session of a request.
+"""
+
+from __future__ import annotations
+
+from _collections_abc import MutableMapping
+
+from ..exceptions import InvalidSessionId, SessionRenewed
+from .contents import Contents
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+__all__ = ["Session"]
+
+
+class Session(Contents, MutableMapping[str, "Any"]):
+    """
+    The session of one request: a mapping that is loaded when it is first
+    used, and stored when the response begins, if anything changed by then.
+
+    Values are plain objects; a change inside a nested list or dict counts.
+    What other requests stored meanwhile is merged: each top-level key that
+    this one changed is as this one has it, all others as they are stored.
+    For one thread at a time.
+
+    Attributes:
+        accessed: whether the session was used at all.
+        ended: why the cookie's session could not be had: `SessionExpired`
+            with its data, `SessionHijacked`, `CorruptData`, `BadSessionId` or
+            `InvalidSessionId`. None: no cookie, or all is well.
+        new: whether no session had been stored when the request began.
+    """
+
+    accessed = False
+
+    def __repr__(self) -> str:
+        if self._data is None:
+            return "<Session, not loaded>"
+        state = "not stored" if self._id is None else "stored"
+        return f"<Session, {state}, {len(self._data)} keys>"
+
+    def _use(self) -> dict[Any, Any]:
+        self.accessed = True
+        if self._data is None:
+            self._load()
+        return self._data  # type: ignore[return-value]
+
+    # The mapping
+
+    def __getitem__(self, key: str) -> Any:
+        return self._use()[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._open()[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._open()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._use())
+
+    def __len__(self) -> int:
+        return len(self._use())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._use()
+
+    def _open(self) -> dict[Any, Any]:
+        """The contents, for a change."""
+        if self._closed:
+            raise RuntimeError(
+                "the response has begun and the session is stored: change it "
+                "before the first byte, or use WebSession.updateSession"
+            )
+        return self._use()
+
+    # What is known of it
+
+    @property
+    def id(self) -> str | None:
+        """The ID under which it is stored; None: it is not."""
+        self._use()
+        return self._id
+
+    @property
+    def created(self) -> float | None:
+        """When it was first stored, seconds since the epoch; None: never."""
+        self._use()
+        return self._created
+
+    @property
+    def stored(self) -> float | None:
+        """When it was last stored or touched, seconds since the epoch."""
+        self._use()
+        return self._stored
+
+    @property
+    def modified(self) -> bool:
+        """Whether it holds something else than what is stored."""
+        data = self._use()
+        if self._id is None:
+            return bool(data)
+        return not self._manager.is_unchanged(
+            self._manager.dumps(data), self._base
+        )
+
+    # What an application does with it
+
+    def regenerate(self, grace: float | None = None) -> None:
+        """
+        Gives it a new ID when the response begins. To be called at log-in and
+        whenever privileges change (OWASP: session fixation).
+
+        Args:
+            grace: seconds for which requests with the old ID can still read
+                the session as it was before this request. 0: not at all.
+                None: what the manager was made with.
+        """
+        self._open()
+        if grace is not None and grace < 0:
+            raise ValueError("grace is 0 or more seconds")
+        self._renew = self._manager.grace if grace is None else grace
+
+    def invalidate(self) -> None:
+        """
+        Ends the session, at once and for good, and begins an empty one. To be
+        called at log-out.
+        """
+        self._open()
+        if self._id is not None:
+            self._manager.sessions.deleteSession(self._id)
+            self._manager.emit("delete", self._id)
+            self._clear_cookie()
+        self._forget()
+
+    def atomically(self, func: Callable[[dict[Any, Any]], object]) -> None:
+        """
+        Changes the session at once, so that no change of another request gets
+        in between: for counters and the like, where the last one must not
+        win. What else this request changed so far is stored too. Lists and
+        dicts that were taken out before are no part of the session any more:
+        take them out again.
+
+        Args:
+            func: gets the contents as they are stored, with this request's
+                changes, and changes them in place or returns new ones. Runs
+                again when another request was faster.
+
+        Raises:
+            SessionRenewed: another request gave the session a new ID.
+            InvalidSessionId: deleted or expired since this request loaded it.
+        """
+        data = self._open()
+        if self._id is None:
+            self._data = self._applied(func, dict(data))
+            self._create()
+            return
+        if self._read_only:
+            raise SessionRenewed(self._id)
+        try:
+            self._update(lambda merged: self._applied(func, merged))
+        except SessionRenewed:
+            raise
+        except InvalidSessionId:
+            self._clear_cookie()
+            raise
+
+    @staticmethod
+    def _applied(
+        func: Callable[[dict[Any, Any]], object], data: dict[Any, Any]
+    ) -> dict[Any, Any]:
+        returned = func(data)
+        if returned is None:
+            return data
+        if not isinstance(returned, dict):
+            raise TypeError(
+                "the function returns the new dict, or None after changing "
+                f"what it got, not {type(returned).__name__}"
+            )
+        return returned

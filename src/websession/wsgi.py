@@ -1,0 +1,247 @@
+"""
+Sessions for WSGI applications (PEP 3333).
+
+    application = SessionMiddleware(application, "/var/lib/example/sessions")
+
+In the application, `environ["websession.session"]` is the request's `Session`.
+"""
+
+from __future__ import annotations
+
+from .exceptions import MaxSessionCountExceeded, SessionLocked
+from .web.cookie import SessionCookie
+from .web.events import log_event
+from .web.headers import with_session
+from .web.manager import SessionManager
+from .web.session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from _typeshed import OptExcInfo
+    from _typeshed.wsgi import (
+        StartResponse,
+        WSGIApplication,
+        WSGIEnvironment,
+    )
+
+    from .web.events import SessionEvent
+
+    Headers = list[tuple[str, str]]
+
+__all__ = ["ENVIRON_KEY", "SessionMiddleware"]
+
+ENVIRON_KEY = "websession.session"
+
+_BUSY = b"Another request of this session is at work. Try again later.\n"
+_FULL = b"There are too many sessions at present. Try again later.\n"
+
+
+class SessionMiddleware:
+    """
+    Gives each request its `Session`, and stores what changed in it before the
+    first header of the response leaves; never later, so that a response that
+    streams holds nothing. An exception that the application does not catch
+    stores nothing.
+
+    Adds ``Vary: Cookie`` where the session was used, and where a cookie is
+    set makes ``Cache-Control`` keep the response out of shared caches.
+
+    Args:
+        app: the WSGI application.
+        sessions: a `WebSession`, a store, or the path of a directory; see
+            `SessionManager`.
+        environ_key: where the application finds the session.
+        lock: True: requests of one session that come with its cookie run one
+            after the other, from before the application is called until the
+            response begins.
+        lock_timeout: seconds to wait for that; then the answer is 503.
+        cookie: name and attributes of the cookie. Default: secure, which
+            browsers do not send over plain HTTP (some do to localhost):
+            ``SessionCookie(secure=None)`` for a server without TLS.
+        touch_interval, grace, on_event: see `SessionManager`.
+
+    Attributes:
+        manager: the `SessionManager`, and through it the `WebSession`.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        sessions: Any,
+        *,
+        environ_key: str = ENVIRON_KEY,
+        lock: bool = False,
+        lock_timeout: float = 10.0,
+        cookie: SessionCookie | None = None,
+        touch_interval: float | None = None,
+        grace: float = 10.0,
+        on_event: Callable[[SessionEvent], object] = log_event,
+    ) -> None:
+        self._app = app
+        self._key = environ_key
+        self._lock_timeout = lock_timeout if lock else None
+        self.manager = SessionManager(
+            sessions,
+            cookie=cookie,
+            touch_interval=touch_interval,
+            grace=grace,
+            on_event=on_event,
+        )
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Answers a request."""
+        session = Session(self.manager, environ)
+        environ[self._key] = session
+        answer = _Answer(session, start_response)
+        if self._lock_timeout is not None:
+            try:
+                session.lock(self._lock_timeout, _label(environ))
+            except SessionLocked:
+                return answer.refuse(_BUSY)
+        try:
+            body = self._app(environ, answer.start)
+        except BaseException:
+            session.unlock()
+            raise
+        if answer.held is None:
+            # Not begun: what goes by in a generator begins with the first
+            # piece of its body.
+            return _Body(answer, body)
+        return answer.send(body)
+
+
+def _label(environ: WSGIEnvironment) -> str:
+    """What others are told who wait for this request."""
+    return f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"[:80]
+
+
+class _Answer:
+    """
+    Stands between application and server: holds the headers back until the
+    session is stored.
+    """
+
+    __slots__ = ("_session", "_start_response", "_write", "held")
+
+    def __init__(
+        self, session: Session, start_response: StartResponse
+    ) -> None:
+        self._session = session
+        self._start_response = start_response
+        self._write: Callable[[bytes], object] | None = None
+        self.held: tuple[str, Headers] | None = None
+
+    def start(
+        self,
+        status: str,
+        headers: Headers,
+        exc_info: OptExcInfo | None = None,
+        /,
+    ) -> Callable[[bytes], object]:
+        """The application's `start_response`."""
+        if self._write is not None:
+            # Too late, which the server says if there is a reason.
+            return self._start_response(status, headers, exc_info)
+        if self.held is not None and exc_info is None:
+            raise AssertionError("start_response was called twice")
+        self.held = status, headers
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """The old way to send a body."""
+        if self._write is None:
+            self._begin()
+        self._write(data)  # type: ignore[misc]
+
+    def _begin(self) -> None:
+        """Stores the session, then lets the headers go."""
+        if self.held is None:
+            raise AssertionError("start_response was not called")
+        session = self._session
+        try:
+            session.commit()
+        finally:
+            session.unlock()
+        status, headers = self.held
+        if session.accessed:
+            headers = with_session(headers, session.cookie())
+        self._write = self._start_response(status, headers)
+
+    def send(self, body: Iterable[bytes]) -> Iterable[bytes]:
+        """The body, after the headers."""
+        if self._write is not None:
+            return body
+        try:
+            self._begin()
+        except MaxSessionCountExceeded:
+            _close(body)
+            return self.refuse(_FULL)
+        except BaseException:
+            _close(body)
+            raise
+        return body
+
+    def refuse(self, sentence: bytes) -> list[bytes]:
+        """Answers in the place of the application."""
+        self._write = self._start_response(
+            "503 Service Unavailable",
+            [
+                ("Content-Type", "text/plain; charset=utf-8"),
+                ("Content-Length", str(len(sentence))),
+                ("Retry-After", "1"),
+                ("Cache-Control", "no-store"),
+            ],
+        )
+        return [sentence]
+
+    def end(self) -> None:
+        """Whatever became of it."""
+        self._session.unlock()
+
+
+def _close(body: Iterable[bytes]) -> None:
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()
+
+
+class _Body:
+    """A body that calls `start_response` when it is asked for a piece."""
+
+    __slots__ = ("_answer", "_body", "_has_begun", "_pieces")
+
+    def __init__(self, answer: _Answer, body: Iterable[bytes]) -> None:
+        self._answer = answer
+        self._body = body
+        self._pieces = iter(body)
+        self._has_begun = False
+
+    def __iter__(self) -> _Body:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._has_begun:
+            return next(self._pieces)
+        return self._first()
+
+    def _first(self) -> bytes:
+        self._has_begun = True
+        piece = next(self._pieces, None)  # calls start_response
+        sent = self._answer.send(self._body)
+        if sent is not self._body:
+            self._pieces = iter(sent)
+        elif piece is not None:
+            return piece
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """The server calls it at the end, also of half a response."""
+        try:
+            _close(self._body)
+        finally:
+            self._answer.end()
