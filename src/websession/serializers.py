@@ -12,7 +12,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Serializer", "get"]
+__all__ = ["Encoded", "Serializer", "get"]
+
+
+class Encoded(bytes):
+    """
+    Data that the store's serialiser has written already, to be stored as it
+    is: for callers that had to look at the bytes anyway.
+    """
+
+    __slots__ = ()
 
 
 class Serializer:

@@ -156,7 +156,10 @@ class FileStore:
     # Encoding and decoding
 
     def _dumps(self, data: object) -> bytes:
-        payload = self._serializer.dumps(data)
+        if type(data) is serializers.Encoded:
+            payload: bytes = data
+        else:
+            payload = self._serializer.dumps(data)
         if len(payload) > self._max_size:
             raise SessionTooLarge(len(payload), self._max_size)
         return payload

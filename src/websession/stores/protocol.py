@@ -32,6 +32,9 @@ class SessionStore(Protocol):
     or decoded are `CorruptData`; a failing system is `SessionStoreError`.
     Nothing else is an exception: an ID in use and a lost race are return
     values.
+
+    A store that has an attribute `serializer`, a `serializers.Serializer`,
+    also takes `serializers.Encoded` as data, and gives its records `payload`.
     """
 
     def create(

@@ -203,11 +203,11 @@ class Contents:
     # Storing
 
     def _create(self) -> None:
-        manager, data = self._manager, self._data
-        self._base = manager.dumps(data)
-        if manager.copies:
-            data = manager.loads(self._base)
-        self._id = manager.sessions.newSession(self._env, data=data)
+        manager = self._manager
+        self._base = manager.dumps(self._data)
+        self._id = manager.sessions.newSession(
+            self._env, data=manager.to_store(self._base)
+        )
         self._version = None
         self._created = self._stored = manager.sessions.now()
         self._to_browser = _SET
@@ -240,15 +240,12 @@ class Contents:
         )
 
     def _replace(self, encoded: bytes) -> None:
-        manager, data = self._manager, self._data
-        if manager.copies:
-            data = manager.loads(encoded)
-        if self._version is None or (
-            manager.sessions.replaceSession(
-                self._id or "", data, self._version
+        manager, version = self._manager, self._version
+        if version is not None:
+            version = manager.sessions.replaceSession(
+                self._id or "", manager.to_store(encoded), version
             )
-            is None
-        ):
+        if version is None:
             self._update(lambda merged: merged)
         self._written()
 
@@ -256,22 +253,24 @@ class Contents:
         self, func: Callable[[dict[Any, Any]], dict[Any, Any]]
     ) -> None:
         """Stores `func` of what is stored and this request's changes."""
-        manager, encoded = self._manager, self._manager.dumps(self._data)
-        base = manager.loads(self._base)
+        manager, base = self._manager, self._manager.loads(self._base)
+        data: dict[Any, Any] = {}
+        payload = encoded = manager.dumps(self._data)
 
-        def change(stored: object) -> dict[Any, Any]:
+        def change(stored: object) -> object:
+            nonlocal data, payload
             theirs = self._as_dict(stored)
             if manager.copies:
                 theirs = manager.loads(manager.dumps(theirs))
             # A copy, since what the function changes in it must not be there
             # already when it runs again.
             mine = manager.loads(encoded)
-            return func(merge(base, mine, theirs, manager.dumps))
+            data = func(merge(base, mine, theirs, manager.dumps))
+            payload = manager.dumps(data)
+            return manager.to_store(payload)
 
-        data = manager.sessions.updateSession(self._id or "", change)
-        self._base = manager.dumps(data)
-        self._data = manager.loads(self._base) if manager.copies else data
-        self._version = None
+        manager.sessions.updateSession(self._id or "", change)
+        self._data, self._base, self._version = data, payload, None
         self._written()
 
     def _written(self) -> None:

@@ -5,7 +5,7 @@ Session Management: log the life of a session).
 
 from __future__ import annotations
 
-__all__ = ["SessionEvent", "log_event"]
+__all__ = ["SessionEvent", "is_logged", "log_event"]
 
 # By logging's numbers, since its import takes milliseconds.
 _DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40
@@ -51,6 +51,13 @@ class SessionEvent:
         return f"SessionEvent({self.name!r}, {self.handle!r}, {self.detail!r})"
 
 
+def is_logged(name: str) -> bool:
+    """Whether `log_event` would write an event of this name anywhere."""
+    import logging
+
+    return logging.getLogger("websession").isEnabledFor(_LEVELS[name])
+
+
 def log_event(event: SessionEvent) -> None:
     """
     Writes an event to the logger ``websession``: loading at level DEBUG, a
@@ -58,13 +65,10 @@ def log_event(event: SessionEvent) -> None:
     """
     import logging
 
-    level = _LEVELS[event.name]
-    logger = logging.getLogger("websession")
-    if logger.isEnabledFor(level):
-        logger.log(
-            level,
-            "session %s: %s%s",
-            event.handle,
-            event.name,
-            event.detail and f" ({event.detail})",
-        )
+    logging.getLogger("websession").log(
+        _LEVELS[event.name],
+        "session %s: %s%s",
+        event.handle,
+        event.name,
+        event.detail and f" ({event.detail})",
+    )

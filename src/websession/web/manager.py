@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from .. import serializers
 from ..ids import handle
+from ..serializers import Encoded
 from ..session import WebSession
 from .cookie import SessionCookie
-from .events import SessionEvent, log_event
+from .events import SessionEvent, is_logged, log_event
 from .session import Session
 
 TYPE_CHECKING = False
@@ -100,6 +101,10 @@ class SessionManager:
         """
         return Session(self, env)
 
+    def to_store(self, encoded: bytes) -> object:
+        """What the store is to keep: data of its own, or bytes as they are."""
+        return self.loads(encoded) if self.copies else Encoded(encoded)
+
     def is_unchanged(self, encoded: bytes, payload: bytes) -> bool:
         """
         Whether two encodings are of the same data. Pickle may write the same
@@ -123,6 +128,8 @@ class SessionManager:
 
     def emit(self, name: str, session_id: str, detail: str = "") -> None:
         """Tells the hook; see `SessionEvent`."""
+        if self._on_event is log_event and not is_logged(name):
+            return  # before the handle is worked out
         try:
             self._on_event(
                 SessionEvent(name, handle(session_id).decode("ascii"), detail)
