@@ -60,9 +60,9 @@ class UpdatingSession(SessionPolicy):
         Stores a session if nobody has written it since it was read.
 
         Args:
-            session_id: of an existing session.
+            session_id: that `readSession` read.
             session_data: whatever the store can keep.
-            version: of the record that `readSession` returned.
+            version: of the record that it returned.
 
         Returns:
             The new version; None if the session has another one than
@@ -71,7 +71,6 @@ class UpdatingSession(SessionPolicy):
         Raises:
             As `storeSession`.
         """
-        self._validateSessionIdFormat(session_id)
         return self._commit(session_id, session_data, version)
 
     def updateSession(

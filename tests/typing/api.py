@@ -14,6 +14,17 @@ from websession import (
     SessionStore,
     WebSession,
 )
+from websession.web import (
+    Session,
+    SessionCookie,
+    SessionEvent,
+    SessionManager,
+)
+from websession.wsgi import SessionMiddleware
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 def over_everything(path: Path) -> list[WebSession]:
@@ -46,3 +57,24 @@ def use(ws: WebSession) -> float:
     thread.start()
     thread.join(None)
     return sum(info.stored for info in ws.listSessions() if new)
+
+
+def web(path: Path, app: WSGIApplication) -> WSGIApplication:
+    def on_event(event: SessionEvent) -> None:
+        print(event.name, event.handle, event.detail)
+
+    manager = SessionManager(path, touch_interval=5, on_event=on_event)
+    session: Session = manager.open({"HTTP_COOKIE": ""})
+    session["n"] = [1]
+    session.atomically(lambda data: data.update(n=2))
+    session.regenerate(grace=0)
+    print(session.id, session.created, session.modified, session.ended)
+    session.invalidate()
+    record = manager.sessions.readSession("x")
+    manager.sessions.replaceSession("x", record.data, record.version)
+    return SessionMiddleware(
+        app,
+        manager.sessions,
+        lock=True,
+        cookie=SessionCookie("sid", secure=None, max_age=60),
+    )

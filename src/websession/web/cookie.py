@@ -110,6 +110,8 @@ class SessionCookie:
             return []
         found: list[str] = []
         for part in header.split(";"):
+            if name not in part:
+                continue
             key, equals, value = part.strip(" \t").partition("=")
             if not equals or key.rstrip(" \t") != name:
                 continue

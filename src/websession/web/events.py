@@ -5,6 +5,10 @@ Session Management: log the life of a session).
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
+
 __all__ = ["SessionEvent", "is_logged", "log_event"]
 
 # By logging's numbers, since its import takes milliseconds.
@@ -20,6 +24,17 @@ _LEVELS = {
     "hijack": _WARNING,
     "corrupt": _ERROR,
 }
+
+
+_made: list[logging.Logger] = []
+
+
+def _logger() -> logging.Logger:
+    if not _made:
+        import logging
+
+        _made.append(logging.getLogger("websession"))
+    return _made[0]
 
 
 class SessionEvent:
@@ -53,9 +68,7 @@ class SessionEvent:
 
 def is_logged(name: str) -> bool:
     """Whether `log_event` would write an event of this name anywhere."""
-    import logging
-
-    return logging.getLogger("websession").isEnabledFor(_LEVELS[name])
+    return _logger().isEnabledFor(_LEVELS[name])
 
 
 def log_event(event: SessionEvent) -> None:
@@ -63,9 +76,7 @@ def log_event(event: SessionEvent) -> None:
     Writes an event to the logger ``websession``: loading at level DEBUG, a
     hijack at WARNING, damage at ERROR, the rest at INFO.
     """
-    import logging
-
-    logging.getLogger("websession").log(
+    _logger().log(
         _LEVELS[event.name],
         "session %s: %s%s",
         event.handle,

@@ -28,20 +28,16 @@ def with_session(
     return new
 
 
-def _values(headers: list[tuple[str, str]], wanted: str) -> list[str]:
-    """The members of a header that is a list, in all its lines."""
-    return [
-        each.strip()
-        for name, value in headers
-        if name.lower() == wanted
-        for each in value.split(",")
-        if each.strip()
-    ]
+def _members(value: str) -> list[str]:
+    """Of a header that is a list."""
+    return [each.strip() for each in value.split(",") if each.strip()]
 
 
 def _with_vary(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    for value in _values(headers, "vary"):
-        if value == "*" or value.lower() == "cookie":
+    for name, value in headers:
+        if name.lower() == "vary" and not {"*", "cookie"}.isdisjoint(
+            _members(value.lower())
+        ):
             return list(headers)
     return [*headers, ("Vary", "Cookie")]
 
@@ -49,7 +45,12 @@ def _with_vary(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
 def _with_private_cache(
     headers: list[tuple[str, str]],
 ) -> list[tuple[str, str]]:
-    said = _values(headers, "cache-control")
+    said = [
+        each
+        for name, value in headers
+        if name.lower() == "cache-control"
+        for each in _members(value)
+    ]
     if not said:
         return [*headers, ("Cache-Control", "no-store")]
     if any(each.lower() in _NOT_FOR_ALL for each in said):
