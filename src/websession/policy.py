@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
+    from .serializers import Serializer
     from .stores.protocol import SessionStore
 
 __all__ = ["SESSION_CROSSCHECKVARS", "SessionPolicy"]
@@ -73,6 +74,7 @@ class SessionPolicy:
     """
 
     session_id_re: Any
+    serializer: Serializer | None
 
     def __init__(
         self,
@@ -96,6 +98,7 @@ class SessionPolicy:
         self._alphabet = ids.alphabet(self.session_id_chars)
         self._warn_of_weak_ids()
         self.sessiondict, self._store, self._is_mapping = self._open(dictobj)
+        self.serializer = getattr(self._store, "serializer", None)
         self._draw_id = getattr(
             self._store, "draw_id", _backend.backend.draw_id
         )

@@ -52,6 +52,7 @@ class WebSession(UpdatingSession):
     Attributes:
         sessiondict: what was passed, or made in its place.
         sessionCounter: sessions made through this object.
+        serializer: what the store writes with; None: it keeps objects.
 
     Raises:
         TypeError: `dictobj` is nothing of the above, or `crossCheckVars` is

@@ -257,7 +257,7 @@ class FileStore:
         stored = now
         if isinstance(expected, bytes):
             stored = later(now, stored_at(expected))
-        deadline = Deadline(self._tools.timeout)
+        deadline = None
         while True:
             if old is None:
                 old = file.current(now)
@@ -267,6 +267,7 @@ class FileStore:
                 record, expected, now, idle, lifetime
             )
             if outcome == status.OK:
+                file.remember(header + record[HEADER_LENGTH:])
                 return header
             if outcome != status.CONFLICT:
                 file.refuse(outcome, now)
@@ -274,6 +275,7 @@ class FileStore:
                 return None
             # Not what was remembered, or a clock is behind: look, try again.
             old = None
+            deadline = deadline or Deadline(self._tools.timeout)
             deadline.check()
 
     @loud

@@ -105,9 +105,10 @@ class SessionFile:
     Attributes:
         name: the handle.
         path: where the file is.
-        last: the last small record that this process saw there, or None.
-            Creation time and env never change in a session's life, so a store
-            after a retrieve needs no second read.
+        last: the last small record that this process saw or wrote there, or
+            None. Creation time and env never change in a session's life, so a
+            store after a retrieve needs no second read; and a record that is
+            the same in every byte need not be verified again.
     """
 
     __slots__ = ("_tools", "last", "name", "path", "session_id")
@@ -134,13 +135,14 @@ class SessionFile:
             raise CorruptData(damage.reason) from damage
         if raw is None:
             raise InvalidSessionId(self.session_id)
+        if raw == self.last:
+            return raw  # not a byte has changed since it was verified
         if not tools.verifies(name, raw):
             raise CorruptData(
                 f"session {name.decode()} is not authentic: it was written "
                 "with another secret, or by somebody else; it is left as it is"
             )
-        if len(raw) <= _MAX_REMEMBERED:
-            self.last = raw
+        self.remember(raw)
         return raw
 
     def current(self, now: float) -> bytes:
@@ -209,6 +211,10 @@ class SessionFile:
             tools.durability, tools.timeout,
         )  # fmt: skip
         return outcome
+
+    def remember(self, record: bytes) -> None:
+        """What was read and verified, or written by this process."""
+        self.last = record if len(record) <= _MAX_REMEMBERED else None
 
     def touch(
         self, expected: object, now: float, idle: float, lifetime: float

@@ -82,11 +82,12 @@ class SessionManager:
         if touch_interval is not None and touch_interval < 0:
             raise ValueError("touch_interval is 0 or more seconds")
         self._touch_interval = touch_interval
-        serializer = getattr(self.sessions.sessiondict, "serializer", None)
+        serializer = self.sessions.serializer
         # A plain mapping hands out and keeps the very objects: what a request
         # works on must be a copy.
         self.copies = serializer is None
-        serializer = serializer or serializers.get("pickle")
+        if serializer is None:
+            serializer = serializers.get("pickle")
         self.dumps: Callable[[object], bytes] = serializer.dumps
         self.loads: Callable[[bytes], Any] = serializer.loads
         self._is_canonical = serializer.number == _JSON
