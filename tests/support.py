@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
+import subprocess
 import time
 import traceback
 from pathlib import Path
@@ -87,3 +89,28 @@ def session_files(root):
 
 def open_descriptors():
     return len(os.listdir("/proc/self/fd"))
+
+
+def stop(process, number=signal.SIGTERM):
+    """Stops a server; its exit status."""
+    process.send_signal(number)
+    try:
+        return process.wait(30)
+    finally:
+        # Whatever is left of it: workers too.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def started(command, **options):
+    """A server with its output in a pipe, stopped at the end."""
+    options.update(stdout=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(command, **options)
+    try:
+        yield process
+    finally:
+        if not process.stdout.closed:
+            stop(process)

@@ -63,8 +63,8 @@ def _add_demo(
 ) -> None:
     parser = commands.add_parser(
         "demo",
-        help="a small web page with a session, on several processes",
-        description="Serves a small web page with a session from several "
+        help="a small web site with sessions, on several processes",
+        description="Serves a small web site with sessions from several "
         "worker processes (needs the extra 'demo').",
     )
     parser.set_defaults(run=_demo)
@@ -82,6 +82,12 @@ def _add_demo(
         type=_whole(1, 64),
         default=4,
         help="worker processes (%(default)s)",
+    )
+    parser.add_argument(
+        "--server",
+        choices=["gunicorn", "uwsgi", "wsgiref"],
+        default="gunicorn",
+        help="what serves it (%(default)s)",
     )
     parser.add_argument(
         "--directory",
@@ -111,26 +117,25 @@ def _add_selftest(group: argparse._ArgumentGroup) -> None:
         default=8,
         help="clients at once (%(default)s)",
     )
-    group.add_argument(
-        "--server",
-        choices=["gunicorn"],
-        default="gunicorn",
-        help="the server to test (%(default)s)",
-    )
 
 
 def _demo(options: argparse.Namespace) -> int:
     from .demo import server
 
-    if not server.available():
-        sys.stderr.write(
-            "websession demo needs gunicorn: pip install 'websession[demo]'\n"
-        )
+    sentence = server.missing(options.server)
+    if sentence is not None:
+        sys.stderr.write(f"{sentence}\n")
         return 2
     if options.selftest:
         from .demo import selftest
 
-        return selftest.run(options.workers, options.clients, options.seconds)
+        return selftest.run(
+            options.workers, options.clients, options.seconds, options.server
+        )
     return server.serve(
-        options.host, options.port, options.workers, options.directory
+        options.host,
+        options.port,
+        options.workers,
+        options.directory,
+        options.server,
     )

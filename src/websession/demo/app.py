@@ -1,5 +1,5 @@
 """
-The demo as a WSGI application: how a web application uses `WebSession`.
+The demo as a WSGI application: how a web application uses the middleware.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import time
 
 from .. import BACKEND, FileStore, WebSession
 from ..exceptions import (
-    BadSessionId,
-    CorruptData,
     InvalidSessionId,
     SessionExpired,
     SessionRenewed,
     SessionStoreError,
 )
 from ..ids import handle
+from ..web import SessionCookie
+from ..wsgi import SessionMiddleware
 from .page import page
 from .request import BadRequest, Request, Response
 
@@ -31,22 +31,42 @@ if TYPE_CHECKING:
         WSGIEnvironment,
     )
 
-__all__ = ["IDLE", "LIFETIME", "make_app"]
+    from ..web import Session
+
+__all__ = ["IDLE", "LIFETIME", "NOTES", "default_directory", "make_app"]
 
 # Seconds. Short, so that one can see sessions expire.
 IDLE = 60
 REMOVE = 120
 LIFETIME = 600
-GRACE = 10
+# What a slow request takes; 0 in tests that need none.
+SLOW = 3.0
 
 ID_LENGTH = 32
+# Each is a key of the session: what two tabs store is merged by keys.
+NOTES = ("left", "right")
 
-_GONE = (BadSessionId, InvalidSessionId, CorruptData)
+_MOST_LISTED = 50
+_LONGEST_NAME = 40
+_KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_STATIC = ("style.css", "app.js", "icon.svg")
+
+
+def default_directory() -> str:
+    """
+    Where the sessions are if a server runs the application by itself: what
+    the variable WEBSESSION_DEMO_DIRECTORY names, otherwise under the
+    temporary directory. FileStore refuses what is not our own.
+    """
+    named = os.environ.get("WEBSESSION_DEMO_DIRECTORY")
+    temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
+    return named or os.path.join(temporary, f"websession-demo-{os.geteuid()}")
 
 
 def make_app(
     directory: str | os.PathLike[str],
     clock: Callable[[], float] | None = None,
+    slow: float = SLOW,
 ) -> WSGIApplication:
     """
     The demo's WSGI application. May be made before the server forks.
@@ -54,75 +74,62 @@ def make_app(
     Args:
         directory: where the sessions are kept; made if it is missing.
         clock: returns seconds since the epoch. None: `time.time`.
+        slow: seconds that a slow request takes.
 
     Raises:
         SessionStoreError: the directory cannot be used, and why.
     """
-    return Demo(FileStore(directory), clock)
+    sessions = WebSession(
+        FileStore(directory, serializer="json"),
+        IDLE,
+        REMOVE,
+        # Telephones change their address, and there is nothing secret.
+        crossCheckVars=(),
+        sessionIDLength=ID_LENGTH,
+        maxLifetime=LIFETIME,
+        clock=clock,
+    )
+    app = SessionMiddleware(
+        Demo(sessions, slow),
+        sessions,
+        # The demo runs without TLS, too.
+        cookie=SessionCookie(secure=None),
+    )
+    return _without_store_errors(app)
 
 
-def contents(data: Any) -> dict[str, Any]:
-    """What a session of the demo holds; a new one holds nothing of it yet."""
-    empty = {"text": "", "visits": 0, "counter": 0}
-    return {**empty, **data} if isinstance(data, dict) else empty
+def _without_store_errors(app: WSGIApplication) -> WSGIApplication:
+    """Answers 503 where the sessions cannot be reached, and says why to us."""
 
-
-def add(name: str) -> Callable[[Any], dict[str, Any]]:
-    """An update that counts something in a session."""
-
-    def update(data: Any) -> dict[str, Any]:
-        data = contents(data)
-        return {**data, name: data[name] + 1}
-
-    return update
-
-
-class Visit:
-    """What a request found under the ID of its cookie."""
-
-    def __init__(self, sessions: WebSession, request: Request) -> None:
-        self.session_id = request.session_id
-        self.clear = False
-        self.data: dict[str, Any] = contents(None)
-        self.notice = ""
-        self.held: str | None = None
-        if self.session_id is None:
-            return
+    def guarded(
+        environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
         try:
-            self.data = contents(sessions.retrieveSession(self.session_id))
-        except SessionExpired as expired:
-            self.held = contents(expired.session_data)["text"]
-            self.end("Your session has expired. This is what it held:")
-        except _GONE:
-            self.end("There is no such session (any more).")
+            return app(environ, start_response)
+        except SessionStoreError as error:
+            environ["wsgi.errors"].write(f"websession demo: {error}\n")
+        sentence = b"The sessions cannot be reached. Try again later.\n"
+        start_response(
+            "503 Service Unavailable",
+            [
+                ("Content-Type", "text/plain; charset=utf-8"),
+                ("Content-Length", str(len(sentence))),
+                ("Cache-Control", "no-store"),
+            ],
+        )
+        return [sentence]
 
-    def end(self, notice: str) -> None:
-        """There is no session under the ID: nothing is done with it."""
-        self.session_id = None
-        self.clear = True
-        self.notice = notice
+    return guarded
 
 
 class Demo:
     """
-    The WSGI application; `make_app` makes it.
+    The application inside the middleware; `make_app` makes it.
     """
 
-    def __init__(
-        self, store: FileStore, clock: Callable[[], float] | None
-    ) -> None:
-        self._store = store
-        self._clock = clock or time.time
-        self._sessions = WebSession(
-            store,
-            IDLE,
-            REMOVE,
-            # Telephones change their address, and there is nothing secret.
-            crossCheckVars=(),
-            sessionIDLength=ID_LENGTH,
-            maxLifetime=LIFETIME,
-            clock=clock,
-        )
+    def __init__(self, sessions: WebSession, slow: float) -> None:
+        self._sessions = sessions
+        self._slow = slow
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -134,13 +141,6 @@ class Demo:
             response = Response(
                 f"{error.sentence}\n", error.status, "text/plain"
             )
-        except SessionStoreError as error:
-            environ["wsgi.errors"].write(f"websession demo: {error}\n")
-            response = Response(
-                "The sessions cannot be reached. Try again later.\n",
-                "503 Service Unavailable",
-                "text/plain",
-            )
         return response.send(request, start_response)
 
     def _answer(self, request: Request) -> Response:
@@ -148,13 +148,16 @@ class Demo:
             ("/", "GET"): self._show,
             ("/", "HEAD"): self._show,
             ("/", "POST"): self._post,
+            ("/api/state", "GET"): self._state,
+            ("/api/sessions", "GET"): self._list,
             ("/api/increment", "POST"): self._increment,
         }
-        path = request.path or "/"
-        do = pages.get((path, request.method))
+        for name in _STATIC:
+            pages[f"/static/{name}", "GET"] = _static
+        do = pages.get((request.path, request.method))
         if do is not None:
             return do(request)
-        methods = [method for known, method in pages if known == path]
+        methods = [method for path, method in pages if path == request.path]
         if not methods:
             raise BadRequest("404 Not Found", "There is nothing here.")
         return Response(
@@ -164,147 +167,175 @@ class Demo:
             (("Allow", ", ".join(methods)),),
         )
 
-    # The page
+    # What there is to see
 
-    def _show(self, request: Request) -> Response:
-        visit = Visit(self._sessions, request)
-        counts = request.method == "GET" and request.query != "look"
-        if visit.session_id is not None and counts:
-            try:
-                visit.data = self._sessions.updateSession(
-                    visit.session_id, add("visits")
-                )
-            except SessionRenewed:
-                pass  # another request has the new ID; show what there was
-            except _GONE:
-                visit.end("The session was deleted just now.")
-        return self._page(request, visit, visit.data["text"])
+    def _show(self, request: Request, sentence: str = "") -> Response:
+        state = self._facts(request.session)
+        if sentence:
+            state["notice"] = sentence
+        return Response(page(state, self._listing(request), request.base))
 
-    def _page(
-        self,
-        request: Request,
-        visit: Visit,
-        text: str,
-        status: str = "200 OK",
-    ) -> Response:
-        if visit.held is not None and not text:
-            text = visit.held
-        return Response(
-            page(
-                self._facts(visit),
-                text=text,
-                has_session=visit.session_id is not None,
-                notice=visit.notice,
-                held=visit.held,
-            ),
-            status,
-            headers=(request.set_cookie(None),) if visit.clear else (),
+    def _state(self, request: Request) -> Response:
+        # The page asks every few seconds: that is no sign of life.
+        request.session.keep_alive = False
+        return _json(self._facts(request.session))
+
+    def _list(self, request: Request) -> Response:
+        request.session.keep_alive = False
+        return _json(self._listing(request))
+
+    def _facts(self, session: Session) -> dict[str, Any]:
+        facts: dict[str, Any] = {
+            "pid": os.getpid(),
+            "backend": BACKEND,
+            "session": None,
+            "notice": "",
+            "notes": _notes(session),
+        }
+        if session.id is not None:
+            facts["session"] = self._about(session, session.id)
+        elif isinstance(session.ended, SessionExpired):
+            facts["notice"] = (
+                "Your session has expired. Its notes are still here: save "
+                "them to begin a new one."
+            )
+            facts["notes"] = _notes(session.ended.session_data)
+        elif session.ended is not None:
+            facts["notice"] = "There is no such session (any more)."
+        return facts
+
+    def _about(self, session: Session, session_id: str) -> dict[str, Any]:
+        now = self._sessions.now()
+        idle = IDLE - (now - (session.stored or now))
+        life = LIFETIME - (now - (session.created or now))
+        return {
+            "handle": handle(session_id).decode("ascii"),
+            "user": session.get("user", ""),
+            "counter": session.get("counter", 0),
+            "slow": session.get("slow", 0),
+            "idle_left": round(max(0.0, idle), 1),
+            "life_left": round(max(0.0, life), 1),
+        }
+
+    def _listing(self, request: Request) -> dict[str, Any]:
+        """The sessions in the directory, without their IDs."""
+        now = self._sessions.now()
+        found = sorted(
+            self._sessions.listSessions(),
+            key=lambda info: info.stored,
+            reverse=True,
         )
+        session_id = request.session.id
+        mine = handle(session_id).decode("ascii") if session_id else ""
+        return {
+            "total": len(found),
+            "sessions": [
+                {
+                    "handle": info.handle,
+                    "age": round(max(0.0, now - info.created), 1),
+                    "idle": round(max(0.0, now - info.stored), 1),
+                    "bytes": info.size,
+                    "mine": info.handle == mine,
+                }
+                for info in found[:_MOST_LISTED]
+            ],
+        }
 
-    def _facts(self, visit: Visit) -> list[tuple[str, object]]:
-        facts: list[tuple[str, object]] = [
-            ("Worker process", os.getpid()),
-            ("Backend", BACKEND),
-        ]
-        if visit.session_id is None:
-            return [("Session", "none: nothing is stored yet"), *facts]
-        facts += [
-            ("Visits", visit.data["visits"]),
-            ("Increments", visit.data["counter"]),
-            ("Handle", handle(visit.session_id).decode("ascii")),
-        ]
-        now = self._clock()
-        try:
-            record = self._store.read(visit.session_id, now)
-        except (InvalidSessionId, CorruptData):
-            return facts  # deleted since it was read
-        idle = max(0, IDLE - (now - record.stored))
-        life = max(0, LIFETIME - (now - record.created))
-        return [
-            *facts,
-            ("Expires when unused for", f"{idle:.0f} s from now"),
-            ("Expires in any case", f"{life:.0f} s from now"),
-        ]
-
-    # The buttons
+    # What there is to do
 
     def _post(self, request: Request) -> Response:
         request.check_origin()
         form = request.form()
-        visit = Visit(self._sessions, request)
-        action = form.get("action")
-        if action == "save":
-            return self._save(request, visit, form.get("text", ""))
-        if action == "delete":
-            if visit.session_id is not None:
-                self._sessions.deleteSession(visit.session_id)
-            return request.redirect(request.set_cookie(None))
-        if action == "renew":
-            return self._renew(request, visit)
-        raise BadRequest("400 Bad Request", "That is no button of this page.")
-
-    def _save(self, request: Request, visit: Visit, text: str) -> Response:
-        if visit.held is not None:
-            # What was typed is not lost: the page offers it once more.
-            return self._page(request, visit, text, "409 Conflict")
-        cookies = []
-        session_id = visit.session_id
-        if session_id is None:
-            session_id = self._sessions.newSession()
-            cookies.append(request.set_cookie(session_id))
-        try:
-            self._sessions.updateSession(
-                session_id, lambda data: {**contents(data), "text": text}
+        do = {
+            "login": self._log_in,
+            "logout": self._log_out,
+            "renew": self._renew,
+            "save": self._save,
+            "slow": self._be_slow,
+        }.get(form.get("action", ""))
+        if do is None:
+            raise BadRequest(
+                "400 Bad Request", "That is no button of this page."
             )
-        except SessionRenewed:
-            visit.notice = "The session just got a new ID: save again."
-            return self._page(request, visit, text, "409 Conflict")
-        except _GONE:
-            visit.end("The session was deleted just now.")
-            return self._page(request, visit, text, "409 Conflict")
-        return request.redirect(*cookies)
+        do(request.session, form)
+        if request.wants_json:
+            return _json({"pid": os.getpid()})
+        return request.redirect()
 
-    def _renew(self, request: Request, visit: Visit) -> Response:
-        if visit.session_id is None:
-            visit.notice = visit.notice or "There is no session yet."
-            return self._page(request, visit, "", "409 Conflict")
-        try:
-            # For some seconds requests under way can still read the old one.
-            new_id = self._sessions.regenerateSession(
-                visit.session_id, grace=GRACE
-            )
-        except SessionRenewed:
-            return request.redirect()
-        except _GONE:
-            visit.end("The session was deleted just now.")
-            return self._page(request, visit, "", "409 Conflict")
-        return request.redirect(request.set_cookie(new_id))
+    def _log_in(self, session: Session, form: dict[str, str]) -> None:
+        name = form.get("name", "").strip()[:_LONGEST_NAME]
+        if not name:
+            raise BadRequest("400 Bad Request", "Under which name?")
+        # Whoever knew the ID before does not know it now.
+        session.regenerate()
+        session["user"] = name
 
-    # For programs
+    def _log_out(self, session: Session, form: dict[str, str]) -> None:
+        session.invalidate()
+
+    def _renew(self, session: Session, form: dict[str, str]) -> None:
+        if session.id is not None:
+            session.regenerate()
+
+    def _save(self, session: Session, form: dict[str, str]) -> None:
+        note = form.get("note", "")
+        if note not in NOTES:
+            raise BadRequest("400 Bad Request", "There is no such note.")
+        self._read_and_wait(session, form.get("slowly") == "yes")
+        session[note] = form.get("text", "")
+
+    def _be_slow(self, session: Session, form: dict[str, str]) -> None:
+        self._read_and_wait(session, True)
+        if session.id is not None:
+            session["slow"] = session.get("slow", 0) + 1
+
+    def _read_and_wait(self, session: Session, slowly: bool) -> None:
+        session.get("user")  # it is loaded now, and others go on
+        if slowly:
+            time.sleep(self._slow)
 
     def _increment(self, request: Request) -> Response:
         """Counts in the session, made if the request names none."""
-        import json
-
         request.check_origin()
-        session_id = request.session_id
-        cookies = []
-        if session_id is None:
-            session_id = self._sessions.newSession()
-            cookies.append(request.set_cookie(session_id))
+        session = request.session
         answer: dict[str, object] = {"pid": os.getpid()}
-        status = "200 OK"
+        if session.id is None and session.ended is not None:
+            return _gone(answer)
         try:
-            data = self._sessions.updateSession(session_id, add("counter"))
-            answer["counter"] = data["counter"]
+            session.atomically(_count)
         except SessionRenewed:
-            status, answer["error"] = "409 Conflict", "session has a new ID"
-        except _GONE:
-            status, answer["error"] = "410 Gone", "no such session"
-            cookies.append(request.set_cookie(None))
-        return Response(
-            json.dumps(answer) + "\n",
-            status,
-            "application/json",
-            tuple(cookies),
-        )
+            answer["error"] = "session has a new ID"
+            return _json(answer, "409 Conflict")
+        except InvalidSessionId:
+            return _gone(answer)
+        answer["counter"] = session["counter"]
+        return _json(answer)
+
+
+def _count(data: dict[str, Any]) -> None:
+    data["counter"] = data.get("counter", 0) + 1
+
+
+def _notes(data: Any) -> dict[str, str]:
+    return {note: data.get(note, "") for note in NOTES}
+
+
+def _gone(answer: dict[str, object]) -> Response:
+    """The middleware clears the cookie."""
+    return _json({**answer, "error": "no such session"}, "410 Gone")
+
+
+def _json(answer: object, status: str = "200 OK") -> Response:
+    import json
+
+    return Response(json.dumps(answer) + "\n", status, "application/json")
+
+
+def _static(request: Request) -> Response:
+    """A file of the page's; only known names lead here."""
+    name = request.path.rpartition("/")[2]
+    path = os.path.join(os.path.dirname(__file__), "static", name)
+    with open(path, "rb") as file:
+        content = file.read()
+    kind = _KINDS[name.rpartition(".")[2]]
+    return Response(content, kind=kind, cache="no-cache")

@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-def directory() -> str:
-    """Where the sessions are; FileStore refuses what is not our own."""
-    named = os.environ.get("WEBSESSION_DEMO_DIRECTORY")
-    temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
-    return named or os.path.join(temporary, f"websession-demo-{os.geteuid()}")
-
-
 def run_cgi(app: WSGIApplication) -> None:
     """
     Answers the request that is described by the environment.
@@ -80,10 +73,10 @@ def main() -> int:
         sys.stderr.write("This is a CGI script: let a web server run it.\n")
         return 2
     from websession import SessionStoreError
-    from websession.demo.app import make_app
+    from websession.demo.app import default_directory, make_app
 
     try:
-        app = make_app(directory())
+        app = make_app(default_directory())
     except SessionStoreError as error:
         sys.stderr.write(f"websession demo: {error}\n")
         sys.stdout.write(

@@ -1,12 +1,12 @@
 """
-The demo's page: HTML and CSS in one string, nothing loaded from elsewhere.
+The demo's page as HTML. It works without scripts; static/app.js makes it live.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from typing import Any
 
 __all__ = ["escape", "page"]
 
@@ -21,41 +21,94 @@ _PAGE = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>websession demo</title>
-<style>
-body {{ font: 1rem/1.5 sans-serif; max-width: 40rem; margin: 0 auto;
-  padding: 1rem; color: #222; background: #fff }}
-h1 {{ font-size: 1.4rem }}
-textarea {{ width: 100%; box-sizing: border-box; font: inherit }}
-button {{ font: inherit; padding: .5rem 1rem; margin: .5rem .5rem 0 0 }}
-table {{ border-collapse: collapse; margin: 1rem 0; width: 100% }}
-th, td {{ text-align: left; vertical-align: top; padding: .25rem .5rem;
-  border-bottom: 1px solid #ccc; overflow-wrap: anywhere }}
-th {{ font-weight: normal; color: #666; width: 45% }}
-blockquote {{ margin: 0; white-space: pre-wrap; overflow-wrap: anywhere }}
-.notice {{ background: #fff3cd; border: 1px solid #e0c060;
-  padding: .5rem 1rem }}
-</style>
+<link rel="icon" href="{base}/static/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="{base}/static/style.css">
+<script src="{base}/static/app.js" defer></script>
 </head>
-<body>
-<h1>websession demo</h1>
-{notice}<form method="post" action="?">
-<label for="text">A text to keep in the session</label>
-<textarea id="text" name="text" rows="4" maxlength="10000">
-{text}</textarea>
-<button name="action" value="save">{save}</button>
-{buttons}</form>
-<table>
-{rows}</table>
-<p><a href="?">Reload</a> (counts as a visit) &middot;
-<a href="?look">Look</a> (leaves the session as it is)</p>
+<body data-base="{base}">
+<header>
+<h1>websession <small>demo</small></h1>
+<p>answered by worker <b id="pid">{pid}</b>, backend {backend}</p>
+</header>
+<p id="notice" class="notice" role="status"{notice_hidden}>{notice}</p>
+<main>
+<section>
+<h2>Session</h2>
+<dl>
+<dt>Handle</dt><dd id="handle">{handle}</dd>
+<dt>Logged in as</dt><dd id="user">{user}</dd>
+<dt>Ends unless used within</dt><dd id="idle">{idle}</dd>
+<dt>Ends in any case in</dt><dd id="life">{life}</dd>
+</dl>
+<form method="post" action="{base}/">
+<label for="name">Name</label>
+<input id="name" name="name" maxlength="40" autocomplete="off" required>
+<button name="action" value="login">Log in</button>
+</form>
+<form method="post" action="{base}/">
+<button name="action" value="renew">New ID</button>
+<button name="action" value="logout">Log out</button>
+</form>
+<form method="post" action="{base}/">
+<button name="action" value="slow">Slow request (3 s)</button>
+<output id="slow"></output>
+</form>
+<p class="hint">Log-in gives the session a new ID: the handle changes. Start a
+slow request and log out before it is done: it cannot bring the session
+back.</p>
+</section>
+<section>
+<h2>Two notes, two tabs</h2>
+{notes}<p class="hint">Open this page in two tabs. Save the left note slowly
+in one, and the right note in the other meanwhile: both are kept.</p>
+</section>
+<section>
+<h2>Counter</h2>
+<p class="count" id="counter">{counter}</p>
+<button id="increment" type="button">+ 1</button>
+<button id="hammer" type="button">Hammer: 200 at once</button>
+<progress id="progress" max="200" value="0" hidden></progress>
+<p id="verdict" role="status"></p>
+<table id="workers" hidden>
+<thead><tr><th>Worker</th><th>Answers</th></tr></thead><tbody></tbody>
+</table>
+</section>
+<section>
+<h2>Live sessions: <span id="total">{total}</span></h2>
+<div class="wide">
+<table id="sessions">
+<thead><tr><th>Handle</th><th>Age</th><th>Unused</th><th>Bytes</th></tr></thead>
+<tbody>{sessions}</tbody>
+</table>
+</div>
+<p class="hint">From the directory itself: one file per session, an ID
+nowhere.</p>
+</section>
+</main>
 </body>
 </html>
 """
 
-_BUTTONS = """<button name="action" value="renew">New ID</button>
-<button name="action" value="delete">Delete the session</button>
+_NOTE = """<form method="post" action="{base}/" data-note="{note}">
+<input type="hidden" name="note" value="{note}">
+<label for="{note}">The {note} note</label>
+<textarea id="{note}" name="text" rows="3" maxlength="10000">
+{text}</textarea>
+<button name="action" value="save">Save</button>
+<label class="check"><input type="checkbox" name="slowly" value="yes">
+slowly (3 s)</label>
+</form>
 """
+
+_NOBODY: dict[str, Any] = {
+    "handle": "none: nothing is stored yet",
+    "user": "",
+    "idle_left": None,
+    "life_left": None,
+    "counter": 0,
+}
 
 
 def escape(text: object) -> str:
@@ -63,40 +116,45 @@ def escape(text: object) -> str:
     return str(text).translate(_ESCAPES)
 
 
-def _notice(sentence: str, held: str | None) -> str:
-    if not sentence:
-        return ""
-    text = escape(sentence)
-    if held is not None:
-        text += f"\n<blockquote>{escape(held)}</blockquote>"
-    return f'<div class="notice">{text}</div>\n'
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f} s"
 
 
-def page(
-    facts: Iterable[tuple[str, object]],
-    *,
-    text: str = "",
-    has_session: bool = False,
-    notice: str = "",
-    held: str | None = None,
-) -> str:
+def _row(info: dict[str, Any]) -> str:
+    mine = ' class="mine"' if info["mine"] else ""
+    return (
+        f"<tr{mine}><td>{escape(info['handle'][:12])}…</td>"
+        f"<td>{_seconds(info['age'])}</td><td>{_seconds(info['idle'])}</td>"
+        f"<td>{info['bytes']}</td></tr>"
+    )
+
+
+def page(state: dict[str, Any], listing: dict[str, Any], base: str) -> str:
     """
     The page as HTML.
 
     Args:
-        facts: rows of the table below the form.
-        text: what stands in the form.
-        has_session: whether there are buttons to delete and to renew it.
-        notice: a sentence above the form.
-        held: a text that the notice quotes, None: none.
+        state: what ``/api/state`` answers.
+        listing: what ``/api/sessions`` answers.
+        base: the address of the application; see `Request`.
     """
+    session = state["session"] or _NOBODY
+    base = escape(base)
     return _PAGE.format(
-        notice=_notice(notice, held),
-        text=escape(text),
-        save="Save text" if has_session else "Start a session with this text",
-        buttons=_BUTTONS if has_session else "",
-        rows="".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>\n"
-            for name, value in facts
+        base=base,
+        pid=state["pid"],
+        backend=escape(state["backend"]),
+        notice=escape(state["notice"]),
+        notice_hidden="" if state["notice"] else " hidden",
+        handle=escape(session["handle"]),
+        user=escape(session["user"] or "nobody"),
+        idle=_seconds(session["idle_left"]),
+        life=_seconds(session["life_left"]),
+        counter=session["counter"],
+        notes="".join(
+            _NOTE.format(base=base, note=escape(note), text=escape(text))
+            for note, text in state["notes"].items()
         ),
+        total=listing["total"],
+        sessions="".join(map(_row, listing["sessions"])),
     )

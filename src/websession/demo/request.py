@@ -1,31 +1,48 @@
 """
-What the demo needs of HTTP: the cookie, forms, the check against cross-site
-requests, and answers. A framework would bring all of it along.
+What the demo needs of HTTP: forms, the check against cross-site requests, and
+answers. A framework would bring all of it along.
 """
 
 from __future__ import annotations
 
+from ..wsgi import ENVIRON_KEY
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from ..web import Session
 
 __all__ = ["BadRequest", "Request", "Response"]
 
 LONGEST_BODY = 64 << 10
 
 _COMMON_HEADERS = (
-    # What a session holds is nobody else's business, nor a cache's.
-    ("Cache-Control", "no-store"),
-    ("Vary", "Cookie"),
     ("X-Content-Type-Options", "nosniff"),
     # Without a referrer browsers send "Origin: null" with forms.
     ("Referrer-Policy", "same-origin"),
     (
         "Content-Security-Policy",
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
+        "default-src 'none'; style-src 'self'; script-src 'self'; "
+        "connect-src 'self'; img-src 'self'; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'",
     ),
 )
+
+
+_IN_PATHS = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.-~"
+)
+
+
+def _quoted(path: str) -> str:
+    """A path from the environment as part of an address."""
+    if _IN_PATHS.issuperset(path):
+        return path
+    # The import takes longer than a CGI request may last.
+    from urllib.parse import quote
+
+    return quote(path, encoding="latin-1")
 
 
 class BadRequest(Exception):
@@ -44,24 +61,30 @@ class Response:
     An answer.
 
     Args:
-        body: a page, or a sentence.
+        body: a page, a sentence, or the content of a file.
         status: number and phrase.
         kind: the media type; all are UTF-8.
         headers: further ones.
+        cache: what caches may do. What a session holds is nobody else's
+            business, nor a cache's.
     """
 
     def __init__(
         self,
-        body: str,
+        body: str | bytes,
         status: str = "200 OK",
         kind: str = "text/html",
         headers: tuple[tuple[str, str], ...] = (),
+        cache: str = "no-store",
     ) -> None:
-        self.body = body.encode("utf-8", "replace")
+        if isinstance(body, str):
+            body = body.encode("utf-8", "replace")
+        self.body = body
         self.status = status
         self.headers = [
             ("Content-Type", f"{kind}; charset=utf-8"),
             ("Content-Length", str(len(self.body))),
+            ("Cache-Control", cache),
             *_COMMON_HEADERS,
             *headers,
         ]
@@ -81,40 +104,23 @@ class Request:
     Attributes:
         method: ``GET`` and the like.
         path: below the application's own address.
-        query: what follows the question mark.
-        session_id: what the cookie says, whatever that is; None: no cookie.
+        base: that address, for links: ``""`` or ``"/cgi-bin/demo.py"``.
+        session: the `Session` that the middleware provides.
     """
 
     def __init__(self, environ: WSGIEnvironment) -> None:
         self.environ = environ
         self.method: str = environ["REQUEST_METHOD"]
-        self.path: str = environ.get("PATH_INFO", "")
-        self.query: str = environ.get("QUERY_STRING", "")
-        self._secure = environ["wsgi.url_scheme"] == "https"
-        # Browsers take a cookie of this prefix only over TLS and from this
-        # very host: no neighbour can plant one.
-        self._cookie_name = ("__Host-" if self._secure else "") + "websession"
-        self.session_id = self._cookie()
+        self.path: str = environ.get("PATH_INFO", "") or "/"
+        # One slash: two would begin the name of another host.
+        base = environ.get("SCRIPT_NAME", "").strip("/")
+        self.base = f"/{_quoted(base)}" if base else ""
+        self.session: Session = environ[ENVIRON_KEY]
 
-    def _cookie(self) -> str | None:
-        """
-        The first value under our name. Nothing is decoded, so nothing can go
-        wrong; the session's own check finds out what is no ID.
-        """
-        for part in self.environ.get("HTTP_COOKIE", "").split(";"):
-            name, equals, value = part.strip(" \t").partition("=")
-            if equals and name == self._cookie_name:
-                return str(value)
-        return None
-
-    def set_cookie(self, session_id: str | None) -> tuple[str, str]:
-        """The header that sets the cookie, or clears it (None)."""
-        cookie = f"{self._cookie_name}={session_id or ''}; Path=/; HttpOnly"
-        if session_id is None:
-            cookie += "; Max-Age=0"
-        if self._secure:
-            cookie += "; Secure"
-        return "Set-Cookie", f"{cookie}; SameSite=Lax"
+    @property
+    def wants_json(self) -> bool:
+        """Whether a script asks, not a form."""
+        return "application/json" in self.environ.get("HTTP_ACCEPT", "")
 
     def check_origin(self) -> None:
         """
@@ -147,7 +153,6 @@ class Request:
         Raises:
             BadRequest: too long, incomplete, or no form.
         """
-        # Late, because only forms need it.
         from urllib.parse import parse_qsl
 
         length = self.environ.get("CONTENT_LENGTH") or "0"
@@ -174,15 +179,11 @@ class Request:
             ) from None
         return dict(fields)
 
-    def redirect(self, *headers: tuple[str, str]) -> Response:
+    def redirect(self) -> Response:
         """To the page, so that reloading it does not send a form again."""
-        from urllib.parse import quote
-
-        base = quote(self.environ.get("SCRIPT_NAME", ""), encoding="latin-1")
-        # One slash: two would begin the name of another host.
-        home = "/" + f"{base}{self.path}".lstrip("/")
+        home = f"{self.base}/"
         return Response(
             f'<!DOCTYPE html><title>Done</title><a href="{home}">Back</a>\n',
             "303 See Other",
-            headers=(("Location", home), *headers),
+            headers=(("Location", home),),
         )

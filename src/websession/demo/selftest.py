@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from .. import BACKEND, FileStore, SessionException, WebSession
+from .. import FileStore, SessionException, WebSession
 from .app import ID_LENGTH
 
 TYPE_CHECKING = False
@@ -98,6 +98,11 @@ class Client:
         self._connection: http.client.HTTPConnection | None = None
         self._requests = 0
 
+    def _connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(
+            HOST, self._port, timeout=REQUEST_TIMEOUT
+        )
+
     def post(
         self, path: str, body: str, cookie: str | None = None
     ) -> tuple[int, str | None, bytes]:
@@ -105,9 +110,7 @@ class Client:
         if self._requests >= REQUESTS_PER_CONNECTION:
             self.close()
         if self._connection is None:
-            self._connection = http.client.HTTPConnection(
-                HOST, self._port, timeout=REQUEST_TIMEOUT
-            )
+            self._connection = self._connect()
         self._requests += 1
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         if cookie is not None:
@@ -115,6 +118,15 @@ class Client:
         self._connection.request("POST", path, body, headers)
         answer = self._connection.getresponse()
         return answer.status, answer.getheader("Set-Cookie"), answer.read()
+
+    def backend(self) -> str:
+        """What the server's Python uses, which may not be ours."""
+        self.close()
+        self._connection = self._connect()
+        self._connection.request("GET", "/api/state")
+        return str(
+            json.loads(self._connection.getresponse().read())["backend"]
+        )
 
     def close(self) -> None:
         if self._connection is not None:
@@ -184,7 +196,7 @@ def _delete(port: int) -> str | None:
     client = Client(port)
     try:
         cookie = client.make(0, Tally([[]]))
-        deleted, _, _ = client.post("/", "action=delete", cookie)
+        deleted, _, _ = client.post("/", "action=logout", cookie)
         after, cleared, _ = client.post("/api/increment", "", cookie)
     finally:
         client.close()
@@ -195,7 +207,9 @@ def _delete(port: int) -> str | None:
 
 def _finals(directory: str, cookies: Sequence[str]) -> list[int | None]:
     """What is in the sessions, without the server."""
-    sessions = WebSession(FileStore(directory), sessionIDLength=ID_LENGTH)
+    sessions = WebSession(
+        FileStore(directory, serializer="json"), sessionIDLength=ID_LENGTH
+    )
     found: list[int | None] = []
     for cookie in cookies:
         try:
@@ -207,10 +221,11 @@ def _finals(directory: str, cookies: Sequence[str]) -> list[int | None]:
 
 
 @contextmanager
-def _server(directory: str, workers: int) -> Iterator[int]:
+def _server(directory: str, workers: int, server: str) -> Iterator[int]:
     """The demo's server in a process of its own; its port."""
     command = [sys.executable, "-m", "websession", "demo", "--port", "0"]
     command += ["--workers", str(workers), "--directory", directory]
+    command += ["--server", server]
     # In its own group: Ctrl-C is for us, and we stop the server.
     process = subprocess.Popen(  # noqa: S603 - a fixed command
         command, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -247,7 +262,9 @@ def _stop(process: subprocess.Popen[str]) -> None:
         process.stdout.close()
 
 
-def run(workers: int, clients: int, seconds: float) -> int:
+def run(
+    workers: int, clients: int, seconds: float, server: str = "gunicorn"
+) -> int:
     """
     Runs the self-test and prints what came of it.
 
@@ -255,6 +272,7 @@ def run(workers: int, clients: int, seconds: float) -> int:
         workers: worker processes of the server.
         clients: at least 2; half as many sessions, each used by at least two.
         seconds: how long.
+        server: which one; see `server.SERVERS`.
 
     Returns:
         The exit status: 0 if all is well, else 1.
@@ -267,7 +285,7 @@ def run(workers: int, clients: int, seconds: float) -> int:
     before = signal.signal(signal.SIGTERM, end)
     directory = tempfile.mkdtemp(prefix="websession-selftest-")
     try:
-        wrong = _test(directory, workers, clients, seconds)
+        wrong = _test(directory, workers, clients, seconds, server)
     except (OSError, ValueError, RuntimeError, http.client.HTTPException) as e:
         wrong = [f"{e}" or repr(e)]
     finally:
@@ -284,12 +302,13 @@ def run(workers: int, clients: int, seconds: float) -> int:
 
 
 def _test(
-    directory: str, workers: int, clients: int, seconds: float
+    directory: str, workers: int, clients: int, seconds: float, server: str
 ) -> list[str]:
     setup = Tally([[] for _ in range(max(1, clients // 2))])
-    with _server(directory, workers) as port:
+    with _server(directory, workers, server) as port:
         client = Client(port)
         cookies = [client.make(i, setup) for i in range(len(setup.counters))]
+        backend = client.backend()
         client.close()
         began = time.monotonic()
         tallies = _drive_all(port, cookies, clients, seconds)
@@ -301,7 +320,7 @@ def _test(
     requests = sum(len(own) for tally in tallies for own in tally.counters)
     pids = set().union(*(tally.pids for tally in tallies))
     sys.stdout.write(
-        f"gunicorn, {BACKEND} backend: {requests} requests in {took:.1f} s, "
+        f"{server}, {backend} backend: {requests} requests in {took:.1f} s, "
         f"{requests / took:.0f} requests per second\n"
         f"{clients} clients, {len(cookies)} sessions, "
         f"{len(pids)} of {workers} workers seen\n"

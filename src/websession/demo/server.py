@@ -1,6 +1,6 @@
 """
-Runs the demo on gunicorn: a pre-fork server, several processes that share one
-directory of sessions.
+Runs the demo on a pre-fork server: several processes that share one directory
+of sessions.
 """
 
 from __future__ import annotations
@@ -9,40 +9,56 @@ import os
 import socket
 import sys
 from contextlib import contextmanager
-from importlib.util import find_spec
 
-from .. import BACKEND
 from ..exceptions import SessionStoreError
+from . import on_gunicorn, on_uwsgi, on_wsgiref
 from .app import IDLE, LIFETIME, make_app
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
+    from collections.abc import Callable, Iterator
 
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["available", "serve"]
+    Run = Callable[
+        [WSGIApplication, str, socket.socket, int, Callable[[], None]], int
+    ]
+
+__all__ = ["SERVERS", "missing", "serve"]
+
+# Each module has `MISSING`, a sentence; `available()`; and
+# `run(directory, listener, workers, announce)`.
+SERVERS = {
+    "gunicorn": on_gunicorn,
+    "uwsgi": on_uwsgi,
+    "wsgiref": on_wsgiref,
+}
 
 _START = """\
 {where}
-{workers} worker processes, {backend} backend.
+{workers} worker processes of {server}.
 Open {url} and try:
-  - save a text and reload: whichever process answers, the text is there
-  - wait {idle} seconds, then reload: the session has expired, its text is
+  - log in, edit the two notes in two tabs, hammer at the counter: whichever
+    process answers, nothing is lost
+  - wait {idle} seconds, then reload: the session has expired, its notes are
     offered (it expires {lifetime} seconds after its start in any case)
   - look into the directory: one file per session, an ID nowhere
 Ctrl-C stops it.
 """
 
 
-def available() -> bool:
-    """Whether gunicorn is installed."""
-    return find_spec("gunicorn") is not None
+def missing(server: str) -> str | None:
+    """What to install for a server, in a sentence. None: it is there."""
+    module = SERVERS[server]
+    return None if module.available() else module.MISSING
 
 
 def serve(
-    host: str, port: int, workers: int, directory: str | None = None
+    host: str,
+    port: int,
+    workers: int,
+    directory: str | None = None,
+    server: str = "gunicorn",
 ) -> int:
     """
     Serves the demo until it is stopped by SIGINT, SIGTERM or SIGHUP.
@@ -53,6 +69,7 @@ def serve(
         workers: how many processes.
         directory: where to keep the sessions. None: in a new temporary
             directory, which is removed at the end.
+        server: a key of `SERVERS`, which must not be `missing`.
 
     Returns:
         The exit status.
@@ -65,9 +82,11 @@ def serve(
         return _fail(f"cannot listen on {host}, port {port}: {why}")
     with listener:
         if directory is not None:
-            return _serve(listener, workers, directory, "kept")
+            return _serve(listener, workers, directory, "kept", server)
         with _temporary_directory() as directory:
-            return _serve(listener, workers, directory, "removed at the end")
+            return _serve(
+                listener, workers, directory, "removed at the end", server
+            )
 
 
 @contextmanager
@@ -81,90 +100,50 @@ def _temporary_directory() -> Iterator[str]:
     try:
         yield directory
     finally:
-        # The workers come through here too when they end.
+        # Workers may come through here too when they end.
         if os.getpid() == owner:
             shutil.rmtree(directory, ignore_errors=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     """
-    The socket for gunicorn, which would say in five lines and as many
-    seconds that a port is in use, and could not say which free one it took.
+    The socket for the server: some would say in five lines and as many
+    seconds that a port is in use, and not say which free one they took.
     """
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    return socket.create_server((host, port), family=family)
+    return socket.create_server((host, port), family=family, backlog=512)
 
 
 def _serve(
-    listener: socket.socket, workers: int, directory: str, fate: str
+    listener: socket.socket,
+    workers: int,
+    directory: str,
+    fate: str,
+    server: str,
 ) -> int:
+    directory = os.path.abspath(directory)
     try:
         app = make_app(directory)
     except SessionStoreError as error:
         return _fail(str(error))
     host, port = listener.getsockname()[:2]
     start = _START.format(
-        where=f"Sessions are in {os.path.abspath(directory)} ({fate}).",
+        where=f"Sessions are in {directory} ({fate}).",
         workers=workers,
-        backend=BACKEND,
+        server=server,
         url=f"http://{f'[{host}]' if ':' in host else host}:{port}/",
         idle=IDLE,
         lifetime=LIFETIME,
     )
-    return _run(app, listener, workers, start)
+
+    def announce() -> None:
+        sys.stdout.write(start)
+        sys.stdout.flush()
+
+    run: Run = SERVERS[server].run
+    return run(app, directory, listener, workers, announce)
 
 
 def _fail(sentence: str) -> int:
     sys.stderr.write(f"websession demo: {sentence}\n")
     return 1
-
-
-def _run(
-    app: WSGIApplication, listener: socket.socket, workers: int, start: str
-) -> int:
-    """Hands the application and the socket over to gunicorn."""
-    from gunicorn.app.base import (  # type: ignore[import-untyped]
-        BaseApplication,
-    )
-
-    def when_ready(arbiter: object) -> None:
-        sys.stdout.write(start)
-        sys.stdout.flush()
-
-    settings = {
-        "bind": f"fd://{listener.detach()}",  # gunicorn closes it
-        "workers": workers,
-        # With threads: a browser's idle connections do not block a worker.
-        "worker_class": "gthread",
-        "threads": 4,
-        "preload_app": True,
-        # A worker that is told to stop while it starts may miss it.
-        "graceful_timeout": 3,
-        "loglevel": "warning",
-        "proc_name": "websession-demo",
-        "when_ready": when_ready,
-        "on_reload": _halt,
-        "control_socket_disable": True,
-    }
-
-    class Server(BaseApplication):  # type: ignore[misc]
-        def load_config(self) -> None:
-            for name, value in settings.items():
-                if name in self.cfg.settings:  # not all versions have all
-                    self.cfg.set(name, value)
-
-        def load(self) -> WSGIApplication:
-            return app
-
-    try:
-        Server().run()
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
-    return 0
-
-
-def _halt(arbiter: Any) -> None:
-    """
-    SIGHUP, which would mean "begin anew": here a terminal was closed.
-    """
-    raise KeyboardInterrupt

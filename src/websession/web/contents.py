@@ -41,6 +41,7 @@ class Contents:
     # Values until something happens: most requests assign few of them.
     ended: SessionException | None = None
     new = True
+    keep_alive = True
     _data: dict[Any, Any] | None = None
     _id: str | None = None
     _base = b""
@@ -280,6 +281,8 @@ class Contents:
 
     def _touch_if_due(self) -> None:
         sessions = self._manager.sessions
-        if self._manager.is_touch_due(self._stored or 0.0, sessions.now()):
+        if self.keep_alive and self._manager.is_touch_due(
+            self._stored or 0.0, sessions.now()
+        ):
             sessions.touchSession(self._id or "")
             self._written()

@@ -32,6 +32,9 @@ class Session(Contents, MutableMapping[str, "Any"]):
         ended: why the cookie's session could not be had: `SessionExpired`
             with its data, `SessionHijacked`, `CorruptData`, `BadSessionId` or
             `InvalidSessionId`. None: no cookie, or all is well.
+        keep_alive: whether a request that only reads counts as activity.
+            Set it to False for a page that asks by itself every few seconds,
+            or its session never becomes idle. What is stored always counts.
         new: whether no session had been stored when the request began.
     """
 

@@ -1,0 +1,248 @@
+"""
+The middleware under real servers, with several workers and concurrent clients.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from serving import SERVERS, serving
+from support import file_of, session_files, until
+
+GATES = itertools.count()
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def site(request):
+    with serving(request.param) as site:
+        site.name = request.param
+        yield site
+
+
+class Client:
+    """A browser: one cookie, any number of requests at once."""
+
+    def __init__(self, site, cookie=None, agent="test"):
+        self.site = site
+        self.cookie = cookie
+        self.agent = agent
+
+    @property
+    def session_id(self):
+        return self.cookie.partition("=")[2]
+
+    @property
+    def file(self):
+        return file_of(self.site.sessions, self.session_id)
+
+    def another(self):
+        return Client(self.site, self.cookie)
+
+    def send(self, path, **headers):
+        """A connection with a request on it."""
+        headers.setdefault("Host", "localhost")
+        headers.setdefault("User-Agent", self.agent)
+        if self.cookie is not None:
+            headers.setdefault("Cookie", self.cookie)
+        connection = self.site.connect()
+        connection.request("GET", self.site.base + path, headers=headers)
+        return connection
+
+    def get(self, path, **headers):
+        with contextlib.closing(self.send(path, **headers)) as connection:
+            answer = connection.getresponse()
+            answer.body = answer.read()
+        answer.set_cookie = answer.getheader("Set-Cookie")
+        answer.is_cleared = "Max-Age=0" in (answer.set_cookie or "")
+        if answer.set_cookie is not None and "Cookie" not in headers:
+            pair = answer.set_cookie.partition(";")[0]
+            self.cookie = None if answer.is_cleared else pair
+        return answer
+
+    @contextlib.contextmanager
+    def held(self, path):
+        """
+        A request that waits in the application; call what this yields, and it
+        goes on and its answer is returned.
+        """
+        gate = self.site.sessions.parent / f"gate-{next(GATES)}"
+        gate.parent.mkdir(mode=0o700, exist_ok=True)
+        sign = "&" if "?" in path else "?"
+        begun, go = gate.with_suffix(".begun"), gate.with_suffix(".go")
+        connection = self.another().send(f"{path}{sign}gate={gate}")
+
+        def finish():
+            go.touch()
+            return connection.getresponse()
+
+        with contextlib.closing(connection):
+            until(begun.exists)
+            yield finish
+
+    def value(self, path, **headers):
+        answer = self.get(path, **headers)
+        assert answer.status == 200, answer.status
+        return json.loads(answer.body)["value"]
+
+
+@pytest.fixture
+def client(site):
+    return Client(site)
+
+
+def at_once(count, func):
+    with ThreadPoolExecutor(count) as pool:
+        return [
+            each.result() for each in [pool.submit(func) for _ in range(count)]
+        ]
+
+
+def test_every_increment_counts(site, client):
+    assert client.value("/count") == 1
+    pids = set()
+
+    def ten():
+        tab = client.another()
+        seen = []
+        for _ in range(10):
+            answer = json.loads(tab.get("/count").body)
+            seen.append(answer["value"])
+            pids.add(answer["pid"])
+        return seen
+
+    seen = [value for own in at_once(8, ten) for value in own]
+    assert sorted(seen) == list(range(2, 82))
+    assert client.value("/get") == {"count": 81}
+    assert len(pids) > 1
+
+
+def test_keys_of_a_slow_and_a_quick_request(client):
+    client.value("/count")
+    with client.held("/put?key=slow&value=1") as finish:
+        client.value("/put?key=quick&value=2")
+        assert finish().status == 200
+    assert client.value("/get") == {"count": 1, "slow": "1", "quick": "2"}
+
+
+def test_changes_inside_values(client):
+    for value in "abc":
+        client.get(f"/append?value={value}")
+    assert client.value("/get") == {"nested": {"list": ["a", "b", "c"]}}
+
+
+def test_reading_writes_nothing(client):
+    client.value("/count")
+    before = client.file.stat(), client.file.read_bytes()
+    for tab in [client.another() for _ in range(20)]:
+        answer = tab.get("/get")
+        assert answer.set_cookie is None
+        assert answer.getheader("Vary") == "Cookie"
+    after = client.file.stat(), client.file.read_bytes()
+    assert (after[0].st_ino, after[0].st_mtime_ns) == (
+        before[0].st_ino,
+        before[0].st_mtime_ns,
+    )
+    assert after[1] == before[1]
+
+
+def test_log_out_wins_over_a_slow_request(client):
+    client.value("/count")
+    path = client.file
+    with client.held("/put?key=slow&value=1") as finish:
+        assert client.get("/log-out").is_cleared
+        answer = finish()
+        assert answer.status == 200
+        assert "Max-Age=0" in answer.getheader("Set-Cookie")
+    assert not path.exists()
+
+
+def test_a_cookie_made_up_is_not_adopted(site, client):
+    for made_up in "x" * 32, "", "a" * 5000, "\xff" * 32, '"', "../../x":
+        answer = client.get("/count", Cookie=f"sid={made_up}")
+        assert json.loads(answer.body)["value"] == 1
+        issued = answer.set_cookie.partition(";")[0].partition("=")[2]
+        assert re.fullmatch(r"\S{32}", issued)
+        adopted = issued == made_up
+        assert not adopted
+
+
+def test_the_id_from_before_a_log_in_is_good_for_reading_only(client):
+    client.value("/count")
+    before = client.another()
+    client.get("/log-in?name=ann")
+    renewed = client.cookie != before.cookie
+    assert renewed
+    assert client.value("/get") == {"count": 1, "user": "ann"}
+    answer = before.get("/put?key=late&value=1")
+    assert (answer.status, answer.set_cookie) == (200, None)
+    assert before.value("/get") == {"count": 1}
+
+
+def test_crawlers_leave_nothing(site):
+    before = len(session_files(site.sessions))
+
+    def fifty():
+        for number in range(50):
+            crawler = Client(site)
+            answer = crawler.get("/get" if number % 2 else "/nothing")
+            assert (answer.status, answer.set_cookie) == (200, None)
+
+    at_once(4, fifty)
+    assert len(session_files(site.sessions)) == before
+
+
+def test_who_fails_the_cross_check_gets_an_empty_session(client):
+    client.value("/count")
+    thief = Client(client.site, client.cookie, agent="other")
+    answer = thief.get("/get")
+    assert (answer.status, answer.is_cleared) == (200, True)
+    assert json.loads(answer.body)["value"] == {}
+    assert client.value("/get") == {"count": 1}
+
+
+def test_a_response_that_streams_holds_nothing(client):
+    client.value("/count")
+    expected = {"count": 1, "streamed": True}
+    with client.held("/locked/stream") as finish:
+        # It is stored, and neither the session nor its lock is held.
+        assert client.value("/impatient/get") == expected
+        client.value("/impatient/put?key=other&value=1")
+        assert finish().read() == b"first\nlast\n"
+    assert client.value("/get") == {**expected, "other": "1"}
+
+
+def test_locked_requests_come_one_by_one(client):
+    client.value("/count")
+    values = at_once(3, lambda: client.another().value("/locked/add"))
+    assert sorted(values) == [1, 2, 3]
+
+
+def test_a_lock_that_is_not_to_be_had(client):
+    client.value("/count")
+    with client.held("/locked/add") as finish:
+        answer = client.get("/impatient/get")
+        assert answer.status == 503
+        assert answer.getheader("Retry-After") == "1"
+        assert client.value("/get") == {"count": 1}
+        assert finish().status == 200
+    assert client.value("/impatient/get") == {"count": 1, "sum": 1}
+
+
+def test_a_worker_that_is_killed_takes_nothing_along(client):
+    client.value("/count")
+    for path in "/die", "/locked/die", "/die":
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            assert client.another().get(path).status >= 500
+    until(lambda: client.another().get("/locked/count").status == 200)
+    answer = client.value("/get")
+    assert "died" not in answer
+    assert answer["count"] == 2
