@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -33,7 +34,7 @@ ssize_t ws_file_read(int fd, uint8_t *out, size_t len, uint64_t offset)
     return (ssize_t)done;
 }
 
-/* The part of a record that a short write left over. */
+/* Writes all of it, however many calls that takes. */
 static int write_rest(int fd, const uint8_t *from, size_t len, uint64_t offset)
 {
     while (len > 0) {
@@ -60,9 +61,16 @@ int ws_file_write(int fd, const uint8_t *header,
         {(void *)(uintptr_t)header, WS_HEADER_LEN},
         {(void *)(uintptr_t)rest, rest_len},
     };
+    uint8_t whole[WS_PAGE_LEN];
     ssize_t n;
     size_t done;
 
+    if (rest_len <= sizeof whole - WS_HEADER_LEN) {
+        /* Copying a little is cheaper than telling of two parts. */
+        memcpy(whole, header, WS_HEADER_LEN);
+        memcpy(whole + WS_HEADER_LEN, rest, rest_len);
+        return write_rest(fd, whole, WS_HEADER_LEN + rest_len, offset);
+    }
     do
         n = pwritev(fd, parts, 2, (off_t)offset);
     while (n < 0 && errno == EINTR);

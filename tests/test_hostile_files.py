@@ -20,7 +20,7 @@ from websession import (
     UnsafeStore,
     WebSession,
 )
-from websession.record import Keyring, pack
+from websession.record import Keyring
 
 
 @pytest.fixture
@@ -206,8 +206,8 @@ def test_a_forged_pickle_is_never_unpickled(ws, root, pair, tmp_path):
     store_id = bytes.fromhex(
         (root / ".websession").read_text().split("id ")[1][:32]
     )
-    forged = pack(
-        Keyring([b"not the key of this store"], store_id),
+    keyring = Keyring([b"not the key of this store"], store_id)
+    forged = keyring.pack(
         name, time.time(), time.time(), pickle.dumps(Trace(trace)),
         pickle.dumps(Trace(trace)), 1,
     )  # fmt: skip

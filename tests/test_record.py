@@ -15,7 +15,6 @@ from websession._status import DamagedFile
 from websession.record import (
     Keyring,
     is_expired,
-    pack,
     slot_size,
     slot_start,
 )
@@ -79,7 +78,7 @@ def patched(raw, offset, content):
 
 
 def simple(data=b"data", stored=CREATED, env=b"env", supersede=b""):
-    return pack(KEYRING, NAME, CREATED, stored, env, data, 2, supersede)
+    return KEYRING.pack(NAME, CREATED, stored, env, data, 2, supersede)
 
 
 def outcome(call, *args):
@@ -112,9 +111,7 @@ payloads = st.binary(max_size=600) | st.builds(
 def test_packed_record_is_read_back(
     backend_module, path, created, stored, env, data, serializer, supersede
 ):
-    raw = pack(
-        KEYRING, NAME, created, stored, env, data, serializer, supersede
-    )
+    raw = KEYRING.pack(NAME, created, stored, env, data, serializer, supersede)
     path.unlink(missing_ok=True)
     where = os.fsencode(path)
     assert backend_module.create(where, NAME, raw, 0, 0.0) == 0
@@ -622,7 +619,7 @@ def test_both_backends_write_any_file_alike(
     if not isinstance(live, bytes):
         live = finished(simple())
     created, env = origin or shorter(live)
-    new = pack(KEYRING, NAME, created, stored, env, bytes(size), 2, supersede)
+    new = KEYRING.pack(NAME, created, stored, env, bytes(size), 2, supersede)
     expected = {None: None, "live": live[:64], "another": bytes(64)}[expect]
     seen = []
     for each in both:
@@ -809,13 +806,13 @@ def test_short_secret_is_refused(length):
 
 def test_secret_of_16_bytes_will_do():
     keyring = Keyring([b"0123456789abcdef"], STORE_ID)
-    raw = pack(keyring, NAME, 1.0, 2.0, b"", b"", 1)
+    raw = keyring.pack(NAME, 1.0, 2.0, b"", b"", 1)
     assert keyring.verifies(NAME, raw)
 
 
 def test_long_secrets_are_used_to_the_last_byte():
     secret = bytes(1000)
-    raw = pack(Keyring([secret], STORE_ID), NAME, 1.0, 2.0, b"", b"", 1)
+    raw = Keyring([secret], STORE_ID).pack(NAME, 1.0, 2.0, b"", b"", 1)
     other = Keyring([secret[:-1] + b"x"], STORE_ID)
     assert not other.verifies(NAME, raw)
 
@@ -828,7 +825,7 @@ def test_no_secret_at_all_is_refused():
 def test_last_secret_signs_and_all_verify():
     first, second, third = (bytes([byte]) * 16 for byte in (1, 2, 3))
     rotated = Keyring([first, second], STORE_ID)
-    raw = pack(rotated, NAME, 1.0, 2.0, b"env", b"data", 1)
+    raw = rotated.pack(NAME, 1.0, 2.0, b"env", b"data", 1)
     assert Keyring([second], STORE_ID).verifies(NAME, raw)
     assert not Keyring([first], STORE_ID).verifies(NAME, raw)
     assert Keyring([second, third], STORE_ID).verifies(NAME, raw)
@@ -864,8 +861,8 @@ def test_mac_covers_every_other_byte():
 
 
 def test_bytes_do_not_move_between_env_and_data():
-    one = pack(KEYRING, NAME, 1.0, 2.0, b"ab", b"c", 1)
-    two = pack(KEYRING, NAME, 1.0, 2.0, b"a", b"bc", 1)
+    one = KEYRING.pack(NAME, 1.0, 2.0, b"ab", b"c", 1)
+    two = KEYRING.pack(NAME, 1.0, 2.0, b"a", b"bc", 1)
     assert one[64:] == two[64:] == b"abc"
     assert one[48:64] != two[48:64]
 

@@ -718,6 +718,24 @@ def test_the_timestamp_is_refreshed_now_and_then(make_manager, clock):
     assert manager.sessions.readSession(visitor.session_id).stored == clock()
 
 
+def test_a_page_that_polls_is_no_activity(make_manager, clock):
+    manager = make_manager(1800, touch_interval=0)
+    visitor = Visitor(manager)
+    visitor.store(a=1)
+    began = clock()
+    clock.move(60)
+    session = visitor.begin()
+    session.keep_alive = False
+    assert session["a"] == 1
+    assert visitor.end(session) is None
+    assert manager.sessions.readSession(visitor.session_id).stored == began
+    session = visitor.begin()
+    session.keep_alive = False
+    session["a"] = 2  # this is
+    visitor.end(session)
+    assert manager.sessions.readSession(visitor.session_id).stored == clock()
+
+
 def test_a_touch_does_not_bring_old_data_back(make_manager, clock):
     manager = make_manager(1800, touch_interval=0)
     visitor = Visitor(manager)

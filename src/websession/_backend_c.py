@@ -56,9 +56,7 @@ def _bad_name() -> NoReturn:
     raise ValueError("a session's name has 32 characters")
 
 
-def _header_or_null(expected: bytes | None) -> Any:
-    if expected is None:
-        return _NULL
+def _header(expected: bytes) -> bytes:
     if len(expected) != 64:
         raise ValueError("not the version of a session")
     return expected
@@ -164,12 +162,11 @@ def commit(
     """
     if len(name) != 32:
         _bad_name()
-    assumed = _header_or_null(expected)
+    assumed = _NULL if expected is None else _header(expected)
     try:
         header = _headers.pop()
     except IndexError:
         header = _new("char[]", 64)
-
     size = len(record)
     result: int = _commit(
         path, name, record, size, assumed, now, idle, lifetime, durability,
@@ -201,7 +198,7 @@ def remove(
     """
     if len(name) != 32:
         _bad_name()
-    header = _header_or_null(expected)
+    header = _NULL if expected is None else _header(expected)
     result: int = lib.ws_session_remove(path, name, header, timeout)
     if result == status.INTERRUPTED:
         result = _again(

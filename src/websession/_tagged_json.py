@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["dumps", "loads"]
 
 _TAG = "~"
-_MARK = b'"~"'
+_MARK = b"~"  # one byte is found faster than three
 _SIMPLE = frozenset({str, int, bool, type(None)})
 # Python refuses to write longer ones in decimal, and to read them.
 _LONGEST_INT_BITS = 14_000

@@ -265,11 +265,16 @@ class SessionPolicy:
     def _commit(
         self, session_id: str, data: object, expected: object = None
     ) -> object:
+        # On the way of every call, so `now` and `idleLimit` are written out.
+        clock = self._clock
+        idle, remove = self.expireDeactivate, self.expireRemove
+        if remove and not 0 < idle < remove:
+            idle = remove
         return self._store.commit(
             session_id,
             data,
-            now=self.now(),
-            idle=self.idleLimit(),
+            now=time.time() if clock is None else clock(),
+            idle=idle,
             lifetime=self.maxLifetime,
             expected=expected,
         )

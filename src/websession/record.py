@@ -32,7 +32,6 @@ __all__ = [
     "find_live",
     "has_finite_times",
     "is_expired",
-    "pack",
     "slot_size",
     "slot_start",
 ]
@@ -49,9 +48,11 @@ MIN_SECRET_LENGTH = 16
 # magic, crc, sequence, created, stored, env and data length, serialiser,
 # flags, reserved, MAC
 HEADER = Struct("<4sIQddIIBB6s16s")
-# The parts that writing and reading need: all up to the MAC, without the CRC
-# and the sequence number; created to flags without the length of the data.
-_UNSIGNED = Struct("<4s12xddIIBB6x")
+# The parts that writing and reading need: what stands before the creation time
+# (the backends fill in CRC and sequence number); creation time to reserved;
+# and of these those that a reader wants.
+_BEGIN = MAGIC + bytes(12)
+_pack_fields = Struct("<ddIIBB6x").pack
 ORIGIN = Struct("<16xddI4xBB")
 SUPERSEDE = Struct("<d16s")
 _ZEROS = bytes(HEADER_LENGTH)
@@ -167,11 +168,30 @@ class Keyring:
             key, digest_size=8, person=b"websession-fpr"
         ).hexdigest()
 
-    def sign(self, name: bytes, head: bytes, payload: bytes) -> bytes:
-        """The MAC of a record, given the 48 bytes before it and the rest."""
+    def pack(
+        self,
+        name: bytes,
+        created: float,
+        stored: float,
+        env: bytes,
+        data: bytes,
+        serializer: int,
+        supersede: bytes = b"",
+    ) -> bytes:
+        """
+        A record ready for a backend, which fills in sequence number and CRC.
+
+        Args:
+            supersede: 24 bytes, see `SUPERSEDE`, or nothing.
+        """
+        payload = supersede + env + data
+        flags = SUPERSEDED if supersede else 0
+        fields = _pack_fields(
+            created, stored, len(env), len(data), serializer, flags
+        )
         state = self._sign_state.copy()
-        state.update(name + MAGIC + head[16:] + payload)
-        return state.digest()
+        state.update(name + MAGIC + fields + payload)
+        return _BEGIN + fields + state.digest() + payload
 
     def verifies(self, name: bytes, raw: bytes) -> bool:
         """Whether one of the secrets has signed this record."""
@@ -187,30 +207,6 @@ class Keyring:
             if compare_digest(state.digest(), mac):
                 return True
         return False
-
-
-def pack(
-    keyring: Keyring,
-    name: bytes,
-    created: float,
-    stored: float,
-    env: bytes,
-    data: bytes,
-    serializer: int,
-    supersede: bytes = b"",
-) -> bytes:
-    """
-    A record ready for a backend, which fills in sequence number and CRC.
-
-    Args:
-        supersede: 24 bytes, see `SUPERSEDE`, or nothing.
-    """
-    payload = supersede + env + data
-    flags = SUPERSEDED if supersede else 0
-    head = _UNSIGNED.pack(
-        MAGIC, created, stored, len(env), len(data), serializer, flags
-    )
-    return head + keyring.sign(name, head, payload) + payload
 
 
 class Slots:

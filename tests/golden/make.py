@@ -14,7 +14,7 @@ from pathlib import Path
 
 from websession import _backend
 from websession.ids import handle
-from websession.record import Keyring, pack
+from websession.record import Keyring
 from websession.stores import FileStore
 
 STORE_ID = bytes(range(16))
@@ -115,8 +115,8 @@ def write_session(backend, path, name):
     path = os.fsencode(path)
     before = b""
     for number, (stored, data, supersede) in enumerate(states):
-        record = pack(
-            keyring, session, CREATED, stored, env, data, serializer, supersede
+        record = keyring.pack(
+            session, CREATED, stored, env, data, serializer, supersede
         )
         if number == 0:
             outcome = backend.create(path, session, record, 0, 1.0)

@@ -44,8 +44,10 @@ _PAGE = """<!DOCTYPE html>
 </dl>
 <form method="post" action="{base}/">
 <label for="name">Name</label>
+<div class="line">
 <input id="name" name="name" maxlength="40" autocomplete="off" required>
 <button name="action" value="login">Log in</button>
+</div>
 </form>
 <form method="post" action="{base}/">
 <button name="action" value="renew">New ID</button>

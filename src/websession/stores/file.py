@@ -20,13 +20,12 @@ from ..record import (
     ORIGIN,
     SUPERSEDE,
     SessionRecord,
-    pack,
 )
 from .count import SessionCount
 from .errors import loud
 from .keep import KEEP, NoGuard, SessionInfo
 from .layout import Layout
-from .sessionfile import Deadline, SessionFile, Tools, later, stored_at
+from .sessionfile import SessionFile, Tools
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,6 +113,7 @@ class FileStore:
         )
         self._layout = Layout(path, _secrets(secret), shards, allow_network)
         self._serializer = serializers.get(serializer)
+        self._number = self._serializer.number
         accepted = [self._serializer, *map(serializers.get, also_accept)]
         self._accepted = {each.number: each.loads for each in accepted}
         self._max_size = max_size
@@ -190,14 +190,13 @@ class FileStore:
     ) -> bool:
         """See `SessionStore.create`."""
         file = self._file(session_id)
-        record = pack(
-            self._tools.keyring,
+        record = self._tools.pack(
             file.name,
             now if created is None else created,
             now,
             self._serializer.dumps(dict(env)) if env else b"",
             self._dumps(data),
-            self._serializer.number,
+            self._number,
         )
         self._sweeper().slice_if_due(now, idle, lifetime)
         outcome = self._count.create(
@@ -207,7 +206,7 @@ class FileStore:
 
     def read(self, session_id: str, now: float) -> SessionRecord:
         """See `SessionStore.read`."""
-        file = self._file(session_id)
+        file = self._recent.get(session_id) or self._file(session_id)
         raw = file.raw()
         created, stored, env_len, number, flags = _origin(raw)
         at = HEADER_LENGTH
@@ -249,34 +248,12 @@ class FileStore:
         expected: object = None,
     ) -> object:
         """See `SessionStore.commit`."""
-        file = self._file(session_id)
+        file = self._recent.get(session_id) or self._file(session_id)
         if data is KEEP:
             return file.touch(expected, now, idle, lifetime)
-        payload = self._dumps(data)
-        old = file.last
-        stored = now
-        if isinstance(expected, bytes):
-            stored = later(now, stored_at(expected))
-        deadline = None
-        while True:
-            if old is None:
-                old = file.current(now)
-                stored = later(now, stored_at(old))
-            record = file.follow(old, stored, payload, self._serializer.number)
-            outcome, header = file.commit(
-                record, expected, now, idle, lifetime
-            )
-            if outcome == status.OK:
-                file.remember(header + record[HEADER_LENGTH:])
-                return header
-            if outcome != status.CONFLICT:
-                file.refuse(outcome, now)
-            if expected is not None and header != expected:
-                return None
-            # Not what was remembered, or a clock is behind: look, try again.
-            old = None
-            deadline = deadline or Deadline(self._tools.timeout)
-            deadline.check()
+        return file.store(
+            self._dumps(data), self._number, expected, now, idle, lifetime
+        )
 
     @loud
     def supersede(
@@ -304,7 +281,7 @@ class FileStore:
         )
         if outcome not in (status.OK, status.CONFLICT):
             file.refuse(outcome, now)
-        file.last = None
+        file.forget()
         return outcome == status.OK
 
     @loud

@@ -22,7 +22,6 @@ from ..record import (
     ORIGIN,
     SUPERSEDE,
     SUPERSEDED,
-    pack,
 )
 from .count import SessionCount
 from .layout import Layout
@@ -50,6 +49,13 @@ def later(now: float, stored: float) -> float:
     little behind, and follows one that was put right.
     """
     return stored if 0 < stored - now <= CLOCK_SLACK else now
+
+
+def origin_of(record: bytes) -> tuple[float, bytes]:
+    """Creation time and env of a record."""
+    created, _, env_len, _, flags = ORIGIN.unpack_from(record)
+    at = HEADER_LENGTH + (SUPERSEDE.size if flags & SUPERSEDED else 0)
+    return created, record[at : at + env_len]
 
 
 class Deadline:
@@ -89,8 +95,9 @@ class Tools:
         self.count = count
         self.durability = durability
         self.timeout = timeout
-        self.keyring = layout.keyring
+        self.pack = layout.keyring.pack
         self.read = backend.read
+        self.write = backend.commit
         self.verifies = layout.keyring.verifies
 
 
@@ -106,12 +113,13 @@ class SessionFile:
         name: the handle.
         path: where the file is.
         last: the last small record that this process saw or wrote there, or
-            None. Creation time and env never change in a session's life, so a
-            store after a retrieve needs no second read; and a record that is
-            the same in every byte need not be verified again.
+            None: one that is the same in every byte need not be verified
+            again.
+        origin: creation time and env, or None: they never change in a
+            session's life, so a store after a retrieve needs no second read.
     """
 
-    __slots__ = ("_tools", "last", "name", "path", "session_id")
+    __slots__ = ("_tools", "last", "name", "origin", "path", "session_id")
 
     def __init__(self, tools: Tools, session_id: str) -> None:
         self._tools = tools
@@ -119,6 +127,7 @@ class SessionFile:
         self.name = handle(session_id)
         self.path = tools.layout.path(self.name)
         self.last: bytes | None = None
+        self.origin: tuple[float, bytes] | None = None
 
     def raw(self) -> bytes:
         """
@@ -136,13 +145,14 @@ class SessionFile:
         if raw is None:
             raise InvalidSessionId(self.session_id)
         if raw == self.last:
-            return raw  # not a byte has changed since it was verified
+            return raw
         if not tools.verifies(name, raw):
             raise CorruptData(
                 f"session {name.decode()} is not authentic: it was written "
                 "with another secret, or by somebody else; it is left as it is"
             )
-        self.remember(raw)
+        self.last = raw if len(raw) <= _MAX_REMEMBERED else None
+        self.origin = origin_of(raw)
         return raw
 
     def current(self, now: float) -> bytes:
@@ -160,7 +170,7 @@ class SessionFile:
 
     def refuse(self, outcome: int, now: float) -> None:
         """Raises why the session could not be written."""
-        self.last = None
+        self.forget()
         if outcome == status.SUPERSEDED:
             raw = self.raw()
             if raw[41] & SUPERSEDED and not self.successor_ends(raw, now):
@@ -171,28 +181,59 @@ class SessionFile:
         from .sweep import set_aside
 
         tools = self._tools
-        self.last = None
+        self.forget()
         set_aside(
             tools.layout, tools.backend, tools.count, self.name, tools.timeout
         )
 
-    def follow(
-        self, old: bytes, stored: float, data: bytes, serializer: int
-    ) -> bytes:
-        """A record with the origin of `old` and new data."""
-        created, _, env_len, _, _ = ORIGIN.unpack_from(old)
-        env = old[HEADER_LENGTH : HEADER_LENGTH + env_len]
-        return pack(
-            self._tools.keyring, self.name, created, stored, env, data,
-            serializer,
-        )  # fmt: skip
+    def forget(self) -> None:
+        """What was seen there may be there no more."""
+        self.last = self.origin = None
+
+    def store(
+        self,
+        data: bytes,
+        serializer: int,
+        expected: object,
+        now: float,
+        idle: float,
+        lifetime: float,
+    ) -> object:
+        """Writes new data, see `SessionStore.commit`; its version, or None."""
+        stored = now
+        if type(expected) is bytes and len(expected) == HEADER_LENGTH:
+            stored = later(now, stored_at(expected))
+        if self.origin is None:
+            self.current(now)
+        tools, name = self._tools, self.name
+        deadline: Deadline | None = None
+        while True:
+            created, env = self.origin  # type: ignore[misc]
+            record = tools.pack(name, created, stored, env, data, serializer)
+            outcome, header = tools.write(
+                self.path, name, record, expected, now, idle, lifetime,
+                tools.durability, tools.timeout,
+            )  # fmt: skip
+            if outcome == status.OK:
+                break
+            if outcome != status.CONFLICT:
+                self.refuse(outcome, now)
+            if expected is not None and header != expected:
+                return None
+            # Not what was remembered, or a clock is behind: look, try again.
+            deadline = deadline or Deadline(tools.timeout)
+            deadline.check()
+            stored = later(now, stored_at(self.current(now)))
+        small = len(record) <= _MAX_REMEMBERED
+        self.last = header + record[HEADER_LENGTH:] if small else None
+        return header
 
     def copy(self, old: bytes, now: float, supersede: bytes = b"") -> bytes:
         """The same record with another time, and perhaps a successor."""
         created, stored, env_len, number, _ = ORIGIN.unpack_from(old)
         env_end = HEADER_LENGTH + env_len
-        return pack(
-            self._tools.keyring, self.name, created, later(now, stored),
+        return self._tools.pack(
+            self.name, created, later(now, stored),
             old[HEADER_LENGTH:env_end], old[env_end:], number, supersede,
         )  # fmt: skip
 
@@ -206,15 +247,11 @@ class SessionFile:
     ) -> tuple[int, bytes]:
         """See the backends' `commit`."""
         tools = self._tools
-        outcome: tuple[int, bytes] = tools.backend.commit(
+        outcome: tuple[int, bytes] = tools.write(
             self.path, self.name, record, expected, now, idle, lifetime,
             tools.durability, tools.timeout,
         )  # fmt: skip
         return outcome
-
-    def remember(self, record: bytes) -> None:
-        """What was read and verified, or written by this process."""
-        self.last = record if len(record) <= _MAX_REMEMBERED else None
 
     def touch(
         self, expected: object, now: float, idle: float, lifetime: float
@@ -249,14 +286,14 @@ class SessionFile:
             status.fail(status.ERRNO, 2, self.name)
         if tools.durability == 2:
             sync_directory(tools.layout.directory(self.name))
-        if outcome == status.OK and len(record) <= _MAX_REMEMBERED:
-            self.last = record
+        if outcome == status.OK:
+            self.origin = origin_of(record)
         return outcome
 
     def remove(self, expected: object) -> bool:
         """Deletes the file; False if there was none, or another version."""
         tools = self._tools
-        self.last = None
+        self.forget()
         outcome = tools.count.remove(
             self.name,
             lambda: tools.backend.remove(

@@ -129,6 +129,9 @@ async function submit(event) {
   try {
     const answer = await post("/", fields);
     await refresh();
+    if (action === "login" && answer.status === 200) {
+      byId("name").value = "";
+    }
     say(answer.error || outcome(action, hadSession) || state.notice);
   } catch {
     say("The server does not answer.");

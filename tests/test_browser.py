@@ -1,0 +1,298 @@
+"""The demo in a real browser, headless, served by real processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from conftest import missing
+from support import session_files, started
+
+pytestmark = pytest.mark.browser
+
+PHONE = (375, 812)
+# Chromium's own business is not to be done on the network meanwhile.
+OPTIONS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1100,1000",
+]
+# Draws the picture in the README: WEBSESSION_PICTURE=.github/demo.png
+PICTURE = os.environ.get("WEBSESSION_PICTURE")
+
+
+@pytest.fixture(scope="module")
+def driver():
+    if find_spec("selenium") is None:
+        missing("Selenium")
+    chromium = shutil.which("chromium")
+    chromedriver = shutil.which("chromedriver")
+    if chromium is None or chromedriver is None:
+        missing("Chromium and ChromeDriver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for option in OPTIONS:
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(chromedriver)
+    with webdriver.Chrome(options, service) as driver:
+        driver.implicitly_wait(10)
+        yield driver
+
+
+@pytest.fixture(scope="module", params=["gunicorn", "wsgiref"])
+def site(request, tmp_path_factory):
+    if find_spec("gunicorn") is None:
+        missing("gunicorn")
+    sessions = tmp_path_factory.mktemp("demo") / "sessions"
+    command = [sys.executable, "-m", "websession", "demo", "--port", "0"]
+    command += ["--server", request.param, "--directory", str(sessions)]
+    with started(command) as server:
+        for line in server.stdout:
+            found = re.search(r"http://\S+/", line)
+            if found:
+                break
+        yield found[0], sessions
+
+
+class Page:
+    """A tab with the demo in it."""
+
+    def __init__(self, driver, url):
+        self.driver = driver
+        driver.switch_to.new_window("tab")
+        self.handle = driver.current_window_handle
+        driver.get(url)
+        self.wait_for("pid", r"\d+")
+
+    def use(self):
+        self.driver.switch_to.window(self.handle)
+        return self
+
+    def element(self, selector):
+        return self.driver.find_element("css selector", selector)
+
+    def text(self, element):
+        return self.element(f"#{element}").text
+
+    def wait(self, condition):
+        from selenium.common.exceptions import StaleElementReferenceException
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        # A page that is about to be replaced by the next is no error.
+        return WebDriverWait(
+            self.driver, 30, 0.05, [StaleElementReferenceException]
+        ).until(lambda driver: condition())
+
+    def wait_for(self, element, pattern):
+        self.wait(lambda: re.fullmatch(pattern, self.text(element)))
+
+    def click(self, action):
+        self.element(f"button[value={action}]").click()
+
+    def log_in(self, name):
+        field = self.element("#name")
+        field.clear()
+        field.send_keys(name)
+        self.click("login")
+        self.wait_for("user", name)
+
+    def write(self, note, text):
+        area = self.element(f"#{note}")
+        area.clear()
+        area.send_keys(text)
+
+    def save(self, note, slowly=False):
+        form = self.element(f"form[data-note={note}]")
+        box = form.find_element("name", "slowly")
+        if box.is_selected() is not slowly:
+            box.click()
+        button = form.find_element("css selector", "button")
+        button.click()
+        return button
+
+
+@pytest.fixture
+def page(driver, site):
+    driver.set_window_size(1100, 1000)
+    driver.get(site[0])
+    driver.delete_all_cookies()
+    page = Page(driver, site[0])
+    driver.get_log("browser")
+    yield page
+    for handle in driver.window_handles[1:]:
+        driver.switch_to.window(handle)
+        driver.close()
+    driver.switch_to.window(driver.window_handles[0])
+
+
+def complaints(page):
+    return [
+        entry
+        for entry in page.driver.get_log("browser")
+        if entry["level"] in ("SEVERE", "WARNING")
+    ]
+
+
+def cookie_of(page):
+    return page.driver.get_cookie("websession")
+
+
+def test_log_in_renews_the_id(page):
+    page.element("#increment").click()
+    page.wait_for("counter", "1")
+    before, old_handle = cookie_of(page), page.text("handle")
+    assert before["httpOnly"]
+    assert before["sameSite"] == "Lax"
+    page.log_in("Ann")
+    renewed = cookie_of(page)["value"] != before["value"]
+    assert renewed
+    assert page.text("handle") != old_handle
+    assert page.text("counter") == "1"
+    assert page.text("handle")[:12] in page.text("sessions")
+    assert complaints(page) == []
+
+
+def test_two_tabs_keep_both_notes(page, site):
+    page.log_in("Ann")
+    other = Page(page.driver, site[0])
+    other.write("right", "from the other tab")
+    page.use().write("left", "from this tab")
+    button = page.save("left", slowly=True)
+    other.use().save("right")
+    other.wait(lambda: not page_is_dirty(other, "right"))
+    page.use().wait(button.is_enabled)
+    for tab in page, other:
+        tab.use().driver.refresh()
+        tab.wait_for("user", "Ann")
+        assert value(tab, "left") == "from this tab"
+        assert value(tab, "right") == "from the other tab"
+    assert complaints(page) == []
+
+
+def page_is_dirty(page, note):
+    form = page.element(f"form[data-note={note}]")
+    return not form.find_element("css selector", "button").is_enabled()
+
+
+def value(page, note):
+    return page.element(f"#{note}").get_property("value")
+
+
+def test_the_other_tab_sees_a_note(page, site):
+    page.log_in("Ann")
+    other = Page(page.driver, site[0])
+    other.write("left", "news")
+    other.save("left")
+    page.use().wait(lambda: value(page, "left") == "news")
+
+
+def test_the_hammer_counts_exactly(page):
+    for first in 1, 201:
+        page.element("#hammer").click()
+        page.wait(lambda: page.element("#hammer").is_enabled())
+        sentence = page.text("verdict")
+        assert re.fullmatch(
+            rf"200 requests, [2-4] workers: {first} became {first + 200}, "
+            r"exact\.",
+            sentence,
+        )
+        assert page.text("counter") == str(first + 200)
+    rows = page.element("#workers").find_elements("css selector", "tbody tr")
+    assert sum(int(row.text.split()[1]) for row in rows) == 200
+    assert complaints(page) == []
+
+
+def test_log_out_wins_over_a_slow_request(page, site):
+    page.log_in("Ann")
+    before = set(session_files(site[1]))
+    page.click("slow")
+    page.wait_for("slow", "under way…")
+    page.click("logout")
+    page.wait_for("user", "nobody")
+    page.wait_for("slow", "done")
+    assert page.text("handle") == "none: nothing is stored yet"
+    assert page.text("notice").endswith("the session is still gone.")
+    assert cookie_of(page) is None
+    assert len(before - set(session_files(site[1]))) == 1
+    assert complaints(page) == []
+
+
+def test_without_a_script_the_forms_work(page):
+    page.driver.execute_cdp_cmd(
+        "Emulation.setScriptExecutionDisabled", {"value": True}
+    )
+    try:
+        page.driver.refresh()
+        page.log_in("Ann")
+        page.write("left", "by a form")
+        page.save("left")
+        page.wait(lambda: "by a form" in page.driver.page_source)
+        page.click("logout")
+        page.wait_for("user", "nobody")
+    finally:
+        page.driver.execute_cdp_cmd(
+            "Emulation.setScriptExecutionDisabled", {"value": False}
+        )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_nothing_is_wider_than_the_screen(page, scheme):
+    cdp = page.driver.execute_cdp_cmd
+    cdp(
+        "Emulation.setDeviceMetricsOverride",
+        {
+            "width": PHONE[0],
+            "height": PHONE[1],
+            "deviceScaleFactor": 2,
+            "mobile": True,
+        },
+    )
+    media = [{"name": "prefers-color-scheme", "value": scheme}]
+    cdp("Emulation.setEmulatedMedia", {"features": media})
+    try:
+        page.log_in("A" * 40)
+        page.element("#hammer").click()
+        page.wait(lambda: page.element("#hammer").is_enabled())
+        width, shown = page.driver.execute_script(
+            "return [document.documentElement.scrollWidth, innerWidth]"
+        )
+        assert (width, shown) == (PHONE[0], PHONE[0])
+        background = page.driver.execute_script(
+            "return getComputedStyle(document.body).backgroundColor"
+        )
+        red = int(re.search(r"\d+", background)[0])
+        assert (red < 64) is (scheme == "dark")
+    finally:
+        cdp("Emulation.clearDeviceMetricsOverride", {})
+        cdp("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_picture(page, site, tmp_path):
+    page.log_in("Ann")
+    page.write("left", "Milk, bread,\ncoffee")
+    page.save("left")
+    page.write("right", "Call Bob on Friday")
+    page.save("right")
+    page.element("#hammer").click()
+    page.wait(lambda: page.element("#hammer").is_enabled())
+    page.driver.execute_script("document.activeElement.blur()")
+    page.driver.set_window_size(1100, 1160)
+    picture = Path(PICTURE or tmp_path / "demo.png")
+    assert page.driver.save_screenshot(str(picture))
+    assert complaints(page) == []
