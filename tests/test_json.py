@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import os
 import subprocess
 import sys
 import uuid
@@ -209,7 +210,7 @@ def test_equal_sets_give_equal_bytes_in_every_process():
             [sys.executable, "-c", code],
             capture_output=True,
             check=True,
-            env={"PYTHONHASHSEED": seed},
+            env={**os.environ, "PYTHONHASHSEED": seed},
         ).stdout
         for seed in ("1", "2", "3")
     }
