@@ -106,22 +106,24 @@ def at_once(count, func):
         ]
 
 
-def test_every_increment_counts(site, client):
+def test_every_increment_counts(client):
     assert client.value("/count") == 1
-    pids = set()
+    pids, seen = set(), []
 
     def ten():
         tab = client.another()
-        seen = []
         for _ in range(10):
             answer = json.loads(tab.get("/count").body)
             seen.append(answer["value"])
             pids.add(answer["pid"])
-        return seen
 
-    seen = [value for own in at_once(8, ten) for value in own]
-    assert sorted(seen) == list(range(2, 82))
-    assert client.value("/get") == {"count": 81}
+    # A quick worker may answer them all, but not for ever.
+    for _ in range(50):
+        at_once(8, ten)
+        if len(pids) > 1:
+            break
+    assert sorted(seen) == list(range(2, 2 + len(seen)))
+    assert client.value("/get") == {"count": 1 + len(seen)}
     assert len(pids) > 1
 
 
