@@ -2,20 +2,21 @@
 The backend in plain Python: the same functions as `_backend_c`, complete.
 
 Both read and write the same files, at the same time if need be. The rules are
-those of csrc/ws_api.h; `record.find_live` is the parser.
+those of csrc/ws_api.h; `_slots.find_live` is the parser.
 """
 
 from __future__ import annotations
 
 import os
 from fcntl import LOCK_EX, LOCK_SH
+from struct import Struct
 from time import CLOCK_REALTIME, clock_gettime
+from zlib import crc32
 
 from . import _status as status
 from ._files import File, Outcome
 from ._rules import check_record, choose_slot, first_slot, may_follow
 from .record import (
-    HEADER,
     HEADER_LENGTH,
     SUPERSEDED,
     slot_start,
@@ -24,6 +25,7 @@ from .record import (
 NAME = "python"
 
 _MTIME_TOLERANCE = 0.1
+_stored = Struct("<24xd").unpack_from
 
 
 def draw_id(length: int, alphabet: bytes) -> str:
@@ -83,8 +85,9 @@ def read(path: bytes, name: bytes, timeout: float) -> bytes | None:
             if found.unsupported:
                 raise Outcome(status.UNSUPPORTED)
         # Only a look under the lock tells what a torn slot means.
-        with File(path, os.O_RDONLY) as file:
+        with File(path, os.O_RDONLY, checked=False) as file:
             file.lock(LOCK_SH, timeout)
+            file.check()
             return file.scan_locked(name).raw
     except Outcome as outcome:
         _raise(outcome, name)
@@ -109,13 +112,11 @@ def _write(
     durability: int,
 ) -> bytes:
     """Completes the header, writes the record, returns the header."""
-    from zlib import crc32
-
     rest = sequence.to_bytes(8, "little") + record[16:]
     crc = crc32(rest, crc32(name))
     whole = record[:4] + crc.to_bytes(4, "little") + rest
     file.write_at(whole, offset)
-    _agree_mtime(file.fd, HEADER.unpack_from(record)[4])
+    _agree_mtime(file.fd, _stored(record)[0])
     if durability > 0:
         os.fdatasync(file.fd)
     return whole[:HEADER_LENGTH]
@@ -135,10 +136,10 @@ def create(
     try:
         check_record(record)
         slot = first_slot(len(record), -1)
-        with File(path, flags) as file:
+        with File(path, flags, checked=False) as file:
             # A sweep or a deletion may have come first; they leave at once.
             file.lock(LOCK_EX, timeout)
-            info = os.fstat(file.fd)
+            info = file.check()
             if info.st_nlink == 0:
                 return status.EXISTS
             try:
@@ -179,9 +180,9 @@ def commit(
     _check_version(expected)
     try:
         check_record(record)
-        with File(path, os.O_RDWR) as file:
+        with File(path, os.O_RDWR, checked=False) as file:
             file.lock(LOCK_EX, timeout)
-            info = os.fstat(file.fd)
+            info = file.check()
             if info.st_size == 0 or (
                 info.st_nlink != 1 and not file.is_named(path)
             ):
@@ -217,9 +218,9 @@ def remove(
     _check_name(name)
     _check_version(expected)
     try:
-        with File(path, os.O_RDONLY) as file:
+        with File(path, os.O_RDONLY, checked=False) as file:
             file.lock(LOCK_EX, timeout)
-            if os.fstat(file.fd).st_size == 0 or not file.is_named(path):
+            if file.check().st_size == 0 or not file.is_named(path):
                 # An empty one is somebody's who is about to make it.
                 return status.ABSENT
             if expected is not None:
@@ -243,8 +244,9 @@ def set_aside(path: bytes, name: bytes, target: bytes, timeout: float) -> bool:
         stays where it is, and damaged.
     """
     try:
-        with File(path, os.O_RDONLY) as file:
+        with File(path, os.O_RDONLY, checked=False) as file:
             file.lock(LOCK_EX, timeout)
+            file.check()
             if not file.is_named(path):
                 return False
             try:

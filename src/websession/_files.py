@@ -29,7 +29,8 @@ from fcntl import LOCK_NB, LOCK_UN, flock
 from stat import S_ISREG
 
 from . import _status as status
-from .record import PAGE, Slots, find_live
+from ._slots import Slots, find_live
+from .record import PAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,10 +73,12 @@ class File:
         shielded: hold signal handlers back, except while waiting for a lock.
             One that raised would leave a lock behind; one that touched the
             same session would wait for the very lock that it interrupts.
+        checked: see that it is regular and ours. False: the caller does so
+            (`check`), when it has the lock.
     """
 
-    __slots__ = ("_dir_fd", "_flags", "_locked", "_mask", "_path",
-                 "_shielded", "fd", "size")  # fmt: skip
+    __slots__ = ("_checked", "_dir_fd", "_flags", "_locked", "_mask",
+                 "_path", "_shielded", "fd", "size")  # fmt: skip
 
     def __init__(
         self,
@@ -83,7 +86,9 @@ class File:
         flags: int,
         dir_fd: int | None = None,
         shielded: bool = True,
+        checked: bool = True,
     ) -> None:
+        self._checked = checked
         self._path, self._flags, self._dir_fd = path, flags | _FLAGS, dir_fd
         self._shielded, self._locked = shielded, False
         self._mask: Iterable[int] | None = None
@@ -123,10 +128,16 @@ class File:
             raise Outcome(
                 _OPEN_FAILURES.get(code, status.ERRNO), code
             ) from error
+        if self._checked:
+            self.check()
+
+    def check(self) -> os.stat_result:
+        """What is known of the file; it must be regular and ours."""
         info = os.fstat(self.fd)
         self.size = info.st_size
         if not S_ISREG(info.st_mode) or info.st_uid != os.geteuid():
             raise Outcome(status.UNSAFE)
+        return info
 
     def _shield(self) -> None:
         # Two calls, since the second may raise for a signal that came before
@@ -189,8 +200,10 @@ class File:
         return find_live(page, self.size, self.read_at, name, locked)
 
     def scan_locked(self, name: bytes) -> Slots:
-        """The live record; under the lock, so that torn means torn."""
-        self.size = os.fstat(self.fd).st_size
+        """
+        The live record; under the lock, so that torn means torn. After
+        another `check`, which tells the size.
+        """
         found = self.scan(name, True)
         if found.unsupported:
             raise Outcome(status.UNSUPPORTED)

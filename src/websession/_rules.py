@@ -9,28 +9,30 @@ import os
 from errno import EINVAL
 
 from . import _status as status
+from ._slots import Slots
 from .record import (
     CLOCK_SLACK,
-    HEADER,
     HEADER_LENGTH,
-    MAX_SEQUENCE,
     MAX_SLOTS,
+    ORIGIN,
     SUPERSEDE,
     SUPERSEDED,
-    Slots,
     has_finite_times,
     is_expired,
     record_length,
     slot_size,
 )
 
+_SMALL = slot_size(0)
+_LONGEST = slot_size(MAX_SLOTS - 2)
+_LAST_SEQUENCE = b"\xff" * 8
+
 
 def check_record(record: bytes) -> None:
     """Is this a record, and one that two slots can hold?"""
     good = (
         len(record) >= HEADER_LENGTH
-        and record_length(record[:HEADER_LENGTH]) == len(record)
-        and len(record) <= slot_size(MAX_SLOTS - 2)
+        and record_length(record) == len(record) <= _LONGEST
         and has_finite_times(record)
     )
     if not good:
@@ -39,6 +41,8 @@ def check_record(record: bytes) -> None:
 
 def first_slot(length: int, apart_from: int) -> int:
     """The smallest slot that holds so many bytes."""
+    if length <= _SMALL:
+        return 1 if apart_from == 0 else 0
     return next(
         slot
         for slot in range(MAX_SLOTS)
@@ -48,9 +52,10 @@ def first_slot(length: int, apart_from: int) -> int:
 
 def choose_slot(found: Slots, length: int) -> int:
     # A torn slot that fits comes first, so that readers stop meeting it.
-    for slot in sorted(found.torn):
-        if slot_size(slot) >= length:
-            return slot
+    if found.torn:
+        for slot in sorted(found.torn):
+            if slot_size(slot) >= length:
+                return slot
     return first_slot(length, found.live)
 
 
@@ -68,16 +73,16 @@ def may_follow(
         return status.CONFLICT
     if live[41] & SUPERSEDED:
         return status.SUPERSEDED
-    _, _, sequence, created, stored, env_len = HEADER.unpack_from(live)[:6]
-    new = HEADER.unpack_from(record)
+    created, stored, env_len, _, _ = ORIGIN.unpack_from(live)
+    _, new_stored, new_env_len, _, flags = ORIGIN.unpack_from(record)
     if is_expired(created, stored, now, idle, lifetime):
         return status.EXPIRED
-    if 0 < stored - new[4] <= CLOCK_SLACK:
+    if 0 < stored - new_stored <= CLOCK_SLACK:
         return status.CONFLICT
-    at = HEADER_LENGTH + (SUPERSEDE.size if new[8] & SUPERSEDED else 0)
+    at = HEADER_LENGTH + (SUPERSEDE.size if flags & SUPERSEDED else 0)
     env = live[HEADER_LENGTH : HEADER_LENGTH + env_len]
-    if live[16:24] != record[16:24] or record[at : at + new[5]] != env:
+    if live[16:24] != record[16:24] or record[at : at + new_env_len] != env:
         return status.CONFLICT
-    if sequence == MAX_SEQUENCE:
+    if live[8:16] == _LAST_SEQUENCE:
         return status.EXHAUSTED
     return status.OK

@@ -1,9 +1,9 @@
 """
 A session's bytes: records, slots and the MAC, as csrc/FORMAT.md describes.
 
-This is the readable reference of the format. The Python backend runs on
-`find_live`; the C backend has the same in slots.c, and tests hold the two
-against each other.
+This is the readable reference of the format, with `_slots`, which tells the
+live one of several records. The C backend has the same in slots.c, and tests
+hold the two against each other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ except ImportError:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 __all__ = [
     "HEADER_LENGTH",
@@ -28,8 +28,6 @@ __all__ = [
     "SUPERSEDED",
     "Keyring",
     "SessionRecord",
-    "Slots",
-    "find_live",
     "has_finite_times",
     "is_expired",
     "slot_size",
@@ -42,7 +40,6 @@ PAGE = 4096
 MAX_SLOTS = 20
 SUPERSEDED = 1
 CLOCK_SLACK = 3600.0
-MAX_SEQUENCE = (1 << 64) - 1
 MIN_SECRET_LENGTH = 16
 
 # magic, crc, sequence, created, stored, env and data length, serialiser,
@@ -54,8 +51,9 @@ HEADER = Struct("<4sIQddIIBB6s16s")
 _BEGIN = MAGIC + bytes(12)
 _pack_fields = Struct("<ddIIBB6x").pack
 ORIGIN = Struct("<16xddI4xBB")
+_unpack_lengths = Struct("<32xIIxB").unpack_from
+_unpack_times = Struct("<16xdd").unpack_from
 SUPERSEDE = Struct("<d16s")
-_ZEROS = bytes(HEADER_LENGTH)
 
 
 class SessionRecord(tuple[object, ...]):
@@ -116,14 +114,14 @@ def slot_size(slot: int) -> int:
 
 def record_length(header: bytes) -> int:
     """The whole length of the record that `header` begins."""
-    fields = HEADER.unpack(header)
-    extra = SUPERSEDE.size if fields[8] & SUPERSEDED else 0
-    return HEADER_LENGTH + extra + int(fields[5]) + int(fields[6])
+    env_len, data_len, flags = _unpack_lengths(header)
+    length: int = HEADER_LENGTH + env_len + data_len
+    return length + SUPERSEDE.size if flags & SUPERSEDED else length
 
 
 def has_finite_times(record: bytes) -> bool:
     """Whether creation time and time of the last store are numbers at all."""
-    _, _, _, created, stored = HEADER.unpack_from(record)[:5]
+    created, stored = _unpack_times(record)
     return bool(created - created == 0 == stored - stored)
 
 
@@ -207,91 +205,3 @@ class Keyring:
             if compare_digest(state.digest(), mac):
                 return True
         return False
-
-
-class Slots:
-    """What `find_live` found: the live slot, and how the others look."""
-
-    __slots__ = ("live", "raw", "torn", "unsupported")
-
-    def __init__(self) -> None:
-        self.live = -1
-        self.raw = b""
-        self.torn: list[int] = []
-        self.unsupported = False
-
-
-def _classify(
-    page: bytes, size: int, read_at: Callable[[int, int], bytes], found: Slots
-) -> list[tuple[int, int, bytes]]:
-    """The plausible slots as (sequence, slot, header), best first."""
-    plausible = []
-    for slot in range(MAX_SLOTS):
-        start = slot_start(slot)
-        if start >= size:
-            break
-        header = page[start : start + HEADER_LENGTH]
-        if len(header) < HEADER_LENGTH:
-            if start + HEADER_LENGTH > len(page) < size:
-                header = read_at(HEADER_LENGTH, start)
-            header = header.ljust(HEADER_LENGTH, b"\0")
-        if header == _ZEROS:
-            continue
-        if header[:4] == MAGIC and record_length(header) <= slot_size(slot):
-            sequence = int.from_bytes(header[8:16], "little")
-            plausible.append((sequence, -slot, header))
-        elif header[:3] == MAGIC[:3] and header[3] > MAGIC[3]:
-            found.unsupported = True
-        else:
-            found.torn.append(slot)
-    plausible.sort(reverse=True)
-    return plausible
-
-
-def find_live(
-    page: bytes,
-    size: int,
-    read_at: Callable[[int, int], bytes],
-    name: bytes,
-    locked: bool,
-) -> Slots:
-    """
-    Finds the live record: of the valid slots the one with the highest
-    sequence number, of equal ones the first.
-
-    Args:
-        page: the first bytes of the file, up to `PAGE`.
-        size: of the file.
-        read_at: (length, offset) -> bytes, for what the page does not hold.
-        name: the handle, which the CRC starts from.
-        locked: whether the file is locked. If not, the search ends at the
-            first torn slot, since then only a look under the lock tells.
-
-    Returns:
-        `Slots`; `live` is -1 if there is none.
-    """
-    from zlib import crc32
-
-    found = Slots()
-    plausible = _classify(page, size, read_at, found)
-    if found.unsupported or (found.torn and not locked):
-        return found
-    for _, minus_slot, header in plausible:
-        start = slot_start(-minus_slot)
-        end = start + record_length(header)
-        raw = page[start:end] if end <= len(page) else b""
-        if not raw and end <= size:
-            raw = read_at(end - start, start)
-        crc = int.from_bytes(header[4:8], "little")
-        fits = len(raw) == end - start and crc == crc32(raw[8:], crc32(name))
-        if fits and (raw[41] & ~SUPERSEDED or any(raw[42:48])):
-            found.unsupported = True
-            return found
-        if not fits or not has_finite_times(raw):
-            found.torn.append(-minus_slot)
-            if not locked:
-                return found
-            continue
-        found.live, found.raw = -minus_slot, raw
-        return found
-    return found

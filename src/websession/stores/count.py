@@ -168,6 +168,11 @@ class SessionCount:
         Does something with the count locked, or without it if no limit was
         ever used here and none is now.
         """
+        if not make:
+            try:
+                os.stat(self._path)  # cheaper than to fail with a File
+            except FileNotFoundError:
+                return without()
         flags = os.O_RDWR | os.O_CREAT if make else os.O_RDWR
         try:
             with File(self._path, flags) as file:

@@ -126,6 +126,7 @@ class FileStore:
             lock_timeout,
         )
         self._sweep_settings = (sweep_interval, sweep_budget, lock_timeout)
+        self._sweeps: Sweeper | None = None
         # The sessions of the request that is going on, mostly.
         self._recent: dict[str, SessionFile] = {}
 
@@ -198,7 +199,8 @@ class FileStore:
             self._dumps(data),
             self._number,
         )
-        self._sweeper().slice_if_due(now, idle, lifetime)
+        if self._sweep_settings[0]:
+            self._sweeper().slice_if_due(now, idle, lifetime)
         outcome = self._count.create(
             file.name, limit, lambda: file.create(record)
         )
@@ -295,11 +297,16 @@ class FileStore:
         return self._sweeper().sweep_all(now, idle, lifetime)
 
     def _sweeper(self) -> Sweeper:
-        from .sweep import Sweeper
+        if self._sweeps is None:
+            from .sweep import Sweeper
 
-        return Sweeper(
-            self._layout, self._backend, self._count, *self._sweep_settings
-        )
+            self._sweeps = Sweeper(
+                self._layout,
+                self._backend,
+                self._count,
+                *self._sweep_settings,
+            )
+        return self._sweeps
 
     @loud
     def count(self) -> int:
