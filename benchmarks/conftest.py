@@ -1,119 +1,125 @@
 """
 Benchmarks print ratios: what was measured over the floor of its group, both
 from this run. Absolute times of a shared machine mean nothing.
+
+Environment: WEBSESSION_BENCH_DIR, where to put sessions (default: pytest's
+temporary directory); WEBSESSION_BENCH_SCALE, a factor for numbers of sessions
+and for time spent (default 1; 0.01 for a test of the benchmarks themselves).
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
 import statistics
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+from floor import compiled
+from report import describe, figures, markdown
+
+SCALE = float(os.environ.get("WEBSESSION_BENCH_SCALE", "1"))
+# Seconds of one figure, and of one round of it.
+BUDGET, ROUND = 1.0, 0.004
 
 
-def file_system(path):
-    """Type and options of the mount that a path is on."""
-    found = ("?", "")
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, point, kind, options = line.split()[:4]
-        if str(path).startswith(point):
-            found = (kind, options)
-    return f"{found[0]} ({found[1]})"
+def scaled(count, least=10):
+    """A number of sessions, by WEBSESSION_BENCH_SCALE."""
+    return max(least, int(count * SCALE))
 
 
-@pytest.fixture(scope="session")
-def floor(tmp_path_factory):
-    """The compiled loops of floor.c."""
-    target = tmp_path_factory.mktemp("floor") / "floor.so"
-    source = HERE / "floor.c"
-    command = ["cc", "-O2", "-shared", "-fPIC", "-o", target, source]
-    subprocess.run(command, check=True)
-    return ctypes.CDLL(str(target))
+def pytest_configure(config):
+    # Its tables show rounds, of as many calls as fit into ROUND.
+    config.option.benchmark_quiet = True
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory):
-    """Where sessions are put: WEBSESSION_BENCH_DIR, or pytest's own place."""
+def floor_library(tmp_path_factory):
+    return compiled(tmp_path_factory.mktemp("floor") / "floor.so")
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory, request):
+    """Where sessions are put."""
     base = os.environ.get("WEBSESSION_BENCH_DIR")
     if base is None:
-        return tmp_path_factory.mktemp("bench")
-    path = Path(base) / f"websession-bench-{os.getpid()}"
-    path.mkdir(mode=0o700)
+        path = tmp_path_factory.mktemp("bench")
+    else:
+        path = Path(base) / f"websession-bench-{os.getpid()}"
+        path.mkdir(mode=0o700)
+    request.config.stash[PLACE] = str(path)
     return path
 
 
 @pytest.fixture
 def measure(benchmark):
     """
-    measure(group, name, func, floor) measures a call of `func` with
-    pytest-benchmark, and before each round the floor: the ratio of a round is
-    that of two measurements a millisecond apart, the figure their median.
-
-    `floor` takes how often it shall do its system calls.
+    measure(group, name, call, floor): both return the seconds that as many
+    calls took as they are told. Before each round of the one comes one of the
+    other: the ratio of a round is that of two measurements milliseconds
+    apart, the figure their median.
     """
 
-    def run(group, name, func, floor, rounds=400, iterations=50):
-        floors, figures = [], []
+    def run(group, name, call, floor, least_rounds=15):
+        floors, costs = [], []
+        call(1)
+        once = max(call(1), 1e-9)
+        times = max(1, min(200, int(ROUND / once)))
+        rounds = int(min(300, BUDGET * SCALE / (1.25 * once * times)))
 
-        def measure_floor():
-            started = time.perf_counter()
-            floor(iterations)
-            floors.append((time.perf_counter() - started) / iterations)
-
-        def measure_func():
-            started = time.perf_counter()
-            for _ in range(iterations):
-                func()
-            figures.append((time.perf_counter() - started) / iterations)
+        def measure_call():
+            costs.append(call(times) / times)
 
         benchmark.group, benchmark.name = group, name
-        benchmark.pedantic(measure_func, setup=measure_floor, rounds=rounds)
-        pairs = list(zip(figures, floors, strict=True))
-        ratios = [a / b for a, b in pairs]
-        beyond = [a - b for a, b in pairs]
+        benchmark.pedantic(
+            measure_call,
+            setup=lambda: floors.append(floor(times) / times),
+            rounds=max(least_rounds if SCALE >= 1 else 3, rounds),
+        )
+        pairs = list(zip(costs, floors, strict=True))
         benchmark.extra_info.update(
-            ratio=statistics.median(ratios),
-            microseconds=statistics.median(figures) * 1e6,
-            floor_microseconds=statistics.median(floors) * 1e6,
-            beyond_microseconds=statistics.median(beyond) * 1e6,
+            ratio=statistics.median(a / b for a, b in pairs),
+            microseconds=statistics.median(costs) * 1e6,
+            mean=statistics.fmean(costs) * 1e6,
+            floor=statistics.median(floors) * 1e6,
+            beyond=statistics.median(a - b for a, b in pairs) * 1e6,
+            best=min(costs) / min(floors),
         )
 
     return run
+
+
+@pytest.fixture
+def note(benchmark):
+    """
+    note(group, name, func, **values): runs `func` once, which returns a dict
+    of what it measured by itself.
+    """
+
+    def run(group, name, func):
+        benchmark.group, benchmark.name = group, name
+        found = benchmark.pedantic(func, rounds=1)
+        benchmark.extra_info.update(found)
+
+    return run
+
+
+def pytest_benchmark_update_machine_info(config, machine_info):
+    machine_info["websession"] = describe(config.stash.get(PLACE, "/tmp"))
 
 
 def pytest_terminal_summary(terminalreporter, config):
     session = getattr(config, "_benchmarksession", None)
     if session is None or not session.benchmarks:
         return
-    write = terminalreporter.write_line
-    place = config.stash.get(PLACE, "/tmp")
-    write("")
-    write(
-        f"{platform.machine()}, Linux {platform.release()}, Python "
-        f"{platform.python_version()}, {file_system(place)}"
+    found = figures(
+        {"group": each.group, "name": each.name, "extra_info": each.extra_info}
+        for each in session.benchmarks
     )
-    write("")
-    write("| figure | over the floor | microseconds | floor | beyond it |")
-    write("|---|---|---|---|---|")
-    for bench in session.benchmarks:
-        info = bench.extra_info
-        write(
-            f"| {bench.group}: {bench.name} | {info['ratio']:.2f} | "
-            f"{info['microseconds']:.1f} | {info['floor_microseconds']:.1f} | "
-            f"{info['beyond_microseconds']:.1f} |"
-        )
+    terminalreporter.write_line("")
+    terminalreporter.write_line(describe(config.stash.get(PLACE, "/tmp")))
+    for line in markdown(found):
+        terminalreporter.write_line(line)
 
 
 PLACE = pytest.StashKey[str]()
-
-
-@pytest.fixture(autouse=True)
-def _note_place(request, place):
-    request.config.stash[PLACE] = str(place)
