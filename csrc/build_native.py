@@ -16,19 +16,27 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("bytes.c", "files.c", "ids.c", "session.c", "slots.c", "sweep.c")
+SOURCES = (
+    "bytes.c", "crc.c", "files.c", "ids.c", "session.c", "slots.c",
+    "sweep.c",
+)  # fmt: skip
 HEADERS = ("ws_api.h", "ws_internal.h", "build_native.py")
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wconversion"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
+POLYNOMIAL = 0xEDB88320  # of CRC-32, its lowest power in the highest bit
+
+
+def crc_of_byte(crc: int) -> int:
+    for _ in range(8):
+        crc = crc >> 1 ^ (POLYNOMIAL if crc & 1 else 0)
+    return crc
+
+
 def crc_tables() -> str:
-    """The eight tables of a slice-by-eight CRC-32 (reflected 0xEDB88320)."""
-    first = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ (0xEDB88320 if byte & 1 else 0)
-        first.append(byte)
+    """The eight tables of a slice-by-eight CRC-32."""
+    first = [crc_of_byte(byte) for byte in range(256)]
     tables = [first]
     for _ in range(7):
         tables.append([crc >> 8 ^ first[crc & 0xFF] for crc in tables[-1]])
@@ -39,6 +47,21 @@ def crc_tables() -> str:
     return f"static const uint32_t ws_crc_table[8][256] = {{\n{rows}}};\n"
 
 
+def folding_constants() -> str:
+    """
+    What 16 bytes are multiplied by to be folded onto those `bits` later: for
+    either half a power of x, modulo the polynomial, in 33 reflected bits.
+    """
+    lines = []
+    for name, bits in (("FAR", 512), ("NEAR", 128)):
+        for half, power in (("LOW", bits + 32), ("HIGH", bits - 32)):
+            value = 0x80000000  # one
+            for _ in range(power):
+                value = value >> 1 ^ (POLYNOMIAL if value & 1 else 0)
+            lines.append(f"#define WS_CRC_{name}_{half} 0x{value << 1:09x}")
+    return "\n".join(lines) + "\n"
+
+
 def flag(name: str) -> bool:
     return os.environ.get(name, "") not in ("", "0")
 
@@ -47,9 +70,10 @@ def make() -> FFI:
     """The cffi builder that setup.py names."""
     # Paths relative to the project, as setuptools wants them in an sdist.
     os.makedirs("build/generated", exist_ok=True)
+    header = crc_tables() + folding_constants()
     table = Path("build/generated/crc_table.h")
-    if not table.exists() or table.read_text() != crc_tables():
-        table.write_text(crc_tables())
+    if not table.exists() or table.read_text() != header:
+        table.write_text(header)
     compile_args = ["-O2", *WARNINGS]
     link_args = []
     if flag("WEBSESSION_SANITIZE"):

@@ -20,6 +20,8 @@ static int64_t give_record(const ws_slots *slots, uint8_t *out)
     uint64_t start = ws_slot_start(slots->live);
     uint64_t len = ws_record_len(slots->header);
 
+    if (slots->same)
+        return 0;
     if (slots->needed == 0 && start + len <= slots->page_len) {
         if (len > slots->body_capacity)
             return (int64_t)len;
@@ -45,6 +47,7 @@ static int scan_locked(ws_slots *slots, int fd, const char *name,
 }
 
 int64_t ws_session_read(const char *path, const char *name,
+                        const uint8_t *known, size_t known_len,
                         void *out, size_t capacity, double timeout)
 {
     ws_slots slots;
@@ -57,6 +60,8 @@ int64_t ws_session_read(const char *path, const char *name,
         return status;
     slots.body = out;
     slots.body_capacity = capacity;
+    slots.known = known;
+    slots.known_len = known_len;
     status = ws_file_check(fd, &info);
     if (status != WS_OK) {
         len = status;
@@ -213,6 +218,7 @@ static int look_locked(ws_slots *slots, int fd, const char *path,
     if (info.size == 0)
         return WS_ABSENT;
     slots->body = NULL;
+    slots->known = NULL;
     return ws_slots_scan(slots, fd, info.size, name, 1);
 }
 

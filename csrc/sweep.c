@@ -94,6 +94,7 @@ static void judge(sweep *s, const char *file, int fd, const ws_info *info)
     memcpy(name, s->prefix, s->prefix_len);
     memcpy(name + s->prefix_len, file, WS_NAME_LEN + 1 - s->prefix_len);
     slots.body = NULL;
+    slots.known = NULL;
     if (!empty)
         status = ws_slots_scan(&slots, fd, info->size, name, 1);
     if (status == WS_ERRNO) {

@@ -56,9 +56,12 @@ int ws_id_draw(char *out, size_t length,
 /*
  * Reads the live record into out and returns its length.  A length greater
  * than capacity means that nothing was stored: call again with a buffer of at
- * least that size.  capacity is at least 4096.
+ * least that size.  capacity is at least 4096.  known is NULL or a record of
+ * this session that was found whole before: if the live record is the same in
+ * every byte, 0 is returned, and out holds nothing of use.
  */
 int64_t ws_session_read(const char *path, const char *name,
+                        const uint8_t *known, size_t known_len,
                         void *out, size_t capacity, double timeout);
 
 /*

@@ -55,15 +55,19 @@ typedef struct {
     uint8_t *body;              /* where a large record goes, or NULL */
     size_t body_capacity;
     size_t needed;              /* > 0: the body is too small, unchecked */
+    const uint8_t *known;       /* a record that needs no check, or NULL */
+    size_t known_len;
+    int same;                   /* the live record is the known one */
 } ws_slots;
 
 uint64_t ws_slot_start(int slot);
 uint64_t ws_slot_size(int slot);
 
 /*
- * Finds the live slot.  body and body_capacity are the caller's to set.
- * Without the lock (locked 0) it stops at the first sign of a torn slot with
- * any_torn set, since then only a look under the lock tells.  Returns WS_OK, WS_DAMAGED, WS_UNSUPPORTED or WS_ERRNO.
+ * Finds the live slot.  body and known, with their lengths, are the caller's
+ * to set.  Without the lock (locked 0) it stops at the first sign of a torn
+ * slot with any_torn set, since then only a look under the lock tells.
+ * Returns WS_OK, WS_DAMAGED, WS_UNSUPPORTED or WS_ERRNO.
  */
 int ws_slots_scan(ws_slots *slots, int fd, uint64_t size,
                   const char *name, int locked);

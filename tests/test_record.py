@@ -341,6 +341,67 @@ def test_damage_to_the_last_write_leaves_the_state_before(
         assert backend_module.read(where, NAME, 0.0) == old
 
 
+def test_crc_of_every_length_is_zlibs(backend_module, path):
+    # Bytes that no part of could be left out or swapped unnoticed.
+    data = b"".join(b"%08x" % number for number in range(70_000))
+    where = os.fsencode(path)
+    for length in (*range(300), 4032, 4097, 65535, 65536 + 63, 500_001):
+        raw = simple(data[:length])
+        path.unlink(missing_ok=True)
+        assert backend_module.create(where, NAME, raw, 0, 0.0) == 0
+        slot = next(slot for slot in range(20) if slot_size(slot) >= len(raw))
+        assert path.read_bytes()[slot_start(slot) :] == finished(raw)
+        assert backend_module.read(where, NAME, 0.0) == finished(raw)
+
+
+@pytest.mark.parametrize("length", [0, 300, 4000, 5000, 70_000, 200_000])
+def test_known_record_is_given_back_itself(backend_module, path, length):
+    raw = simple(b"x" * length)
+    path.unlink(missing_ok=True)
+    where = os.fsencode(path)
+    backend_module.create(where, NAME, raw, 0, 0.0)
+    known = backend_module.read(where, NAME, 0.0)
+    assert backend_module.read(where, NAME, 0.0, known) is known
+    # A record that is another one, if only by a byte or by its length, is
+    # read as if nothing were known.
+    for other in (
+        finished(simple(b"y" + b"x" * (length - 1))),
+        finished(simple(b"x" * (length + 1))),
+        known[:-1],
+        known[:64],
+        b"",
+    ):
+        found = backend_module.read(where, NAME, 0.0, other)
+        assert found == known
+        assert found is not other
+
+
+@pytest.mark.parametrize("length", [100, 5000, 70_000])
+def test_changed_byte_is_damage_whatever_was_known(
+    backend_module, path, length
+):
+    raw = simple(b"x" * length)
+    path.unlink(missing_ok=True)
+    where = os.fsencode(path)
+    backend_module.create(where, NAME, raw, 0, 0.0)
+    known = backend_module.read(where, NAME, 0.0)
+    whole = path.read_bytes()
+    start = whole.index(known)
+    for at in (8, 63, 64, 64 + length // 2, len(known) - 1):
+        where = put(
+            path,
+            patched(whole, start + at, bytes([known[at] ^ 1])),
+        )
+        for remembered in (known, b""):
+            with pytest.raises(DamagedFile):
+                backend_module.read(where, NAME, 0.0, remembered)
+    for cut in (start + 64, start + len(known) - 1):
+        where = put(path, whole[:cut])
+        for remembered in (known, known[: cut - start], b""):
+            with pytest.raises(DamagedFile):
+                backend_module.read(where, NAME, 0.0, remembered)
+
+
 def test_record_with_a_forged_crc_is_not_authentic(backend_module, path):
     raw = simple()
     where = put(path, b"")

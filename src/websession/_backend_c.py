@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 NAME = "c"
 
-_READ_LENGTH = 8192
+_READ_LENGTH = 1 << 17
 _ODD_LENGTH = 4096
 _NULL = ffi.NULL
 _new = ffi.new
+_allocate = ffi.new_allocator(should_clear_after_alloc=False)
 _buffer = ffi.buffer
 _unpack = ffi.unpack
 _read = lib.ws_session_read
@@ -71,9 +72,16 @@ def _again(call: Callable[[float], int], timeout: float) -> int:
     return result
 
 
-def read(path: bytes, name: bytes, timeout: float) -> bytes | None:
+def read(
+    path: bytes, name: bytes, timeout: float, known: bytes | None = None
+) -> bytes | None:
     """
     The live record of a session, or None if there is no session.
+
+    Args:
+        known: a record of this session that this function returned, or that
+            was written, before; if it is still the live one, it is returned
+            itself.
 
     Raises:
         DamagedFile, CorruptData, UnsafeStore, SessionBusy, SessionStoreError
@@ -83,8 +91,16 @@ def read(path: bytes, name: bytes, timeout: float) -> bytes | None:
     try:
         page = _pages.pop()
     except IndexError:
-        page = _new("char[]", _READ_LENGTH)
-    length = _read(path, name, page, _READ_LENGTH, timeout)
+        page = _allocate("char[]", _READ_LENGTH)
+    if known is None:
+        length = _read(path, name, _NULL, 0, page, _READ_LENGTH, timeout)
+    else:
+        length = _read(
+            path, name, known, len(known), page, _READ_LENGTH, timeout
+        )
+        if length == 0:
+            _pages.append(page)
+            return known
     if 0 < length <= _READ_LENGTH:
         raw: bytes = _unpack(page, length)
         _pages.append(page)
@@ -92,28 +108,32 @@ def read(path: bytes, name: bytes, timeout: float) -> bytes | None:
     if length == status.ABSENT:
         _pages.append(page)
         return None
-    return _read_slowly(path, name, timeout, length)
+    return _read_slowly(path, name, timeout, known, length)
 
 
 def _read_slowly(
-    path: bytes, name: bytes, timeout: float, length: int
+    path: bytes, name: bytes, timeout: float, known: bytes | None, length: int
 ) -> bytes | None:
     """The rest of `read`: large records, waits that were interrupted."""
     capacity = _READ_LENGTH
     page = None
+    seen = _NULL if known is None else known
+    size = 0 if known is None else len(known)
     while length > capacity or length == status.INTERRUPTED:
         if page is None or length > capacity:
             capacity = max(capacity, length)
-            page = _new("char[]", capacity)
+            page = _allocate("char[]", capacity)
         if length == status.INTERRUPTED:
             length = _again(
                 lambda left, page=page, capacity=capacity: _read(  # type: ignore[misc]
-                    path, name, page, capacity, left
+                    path, name, seen, size, page, capacity, left
                 ),
                 timeout,
             )
         else:
-            length = _read(path, name, page, capacity, timeout)
+            length = _read(path, name, seen, size, page, capacity, timeout)
+    if length == 0:
+        return known
     if length == status.ABSENT:
         return None
     if length < 0:
@@ -237,7 +257,8 @@ def sweep_shard(
     swept.live, swept.removed = result.live, result.removed
     swept.reaped, swept.busy = result.reaped, result.busy
     swept.failed, swept.error = result.failed, result.error
-    swept.odd = [name for name in _buffer(odd)[:].split(b"\0") if name]
+    if result.odd > 0:
+        swept.odd = [name for name in _buffer(odd)[:].split(b"\0") if name]
     return swept
 
 

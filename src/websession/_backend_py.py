@@ -67,9 +67,16 @@ def _raise(outcome: Outcome, name: bytes) -> int:
     return outcome.status
 
 
-def read(path: bytes, name: bytes, timeout: float) -> bytes | None:
+def read(
+    path: bytes, name: bytes, timeout: float, known: bytes | None = None
+) -> bytes | None:
     """
     The live record of a session, or None if there is no session.
+
+    Args:
+        known: a record of this session that this function returned, or that
+            was written, before; if it is still the live one, it is returned
+            itself.
 
     Raises:
         DamagedFile, CorruptData, UnsafeStore, SessionBusy, SessionStoreError
@@ -79,7 +86,7 @@ def read(path: bytes, name: bytes, timeout: float) -> bytes | None:
         with File(path, os.O_RDONLY, shielded=False) as file:
             if file.size == 0:
                 return None
-            found = file.scan(name, False)
+            found = file.scan(name, False, known)
             if found.live >= 0:
                 return found.raw
             if found.unsupported:

@@ -195,9 +195,11 @@ class File:
         info = os.fstat(self.fd)
         return (named.st_dev, named.st_ino) == (info.st_dev, info.st_ino)
 
-    def scan(self, name: bytes, locked: bool) -> Slots:
+    def scan(
+        self, name: bytes, locked: bool, known: bytes | None = None
+    ) -> Slots:
         page = os.pread(self.fd, min(self.size, PAGE), 0)
-        return find_live(page, self.size, self.read_at, name, locked)
+        return find_live(page, self.size, self.read_at, name, locked, known)
 
     def scan_locked(self, name: bytes) -> Slots:
         """

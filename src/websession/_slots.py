@@ -71,7 +71,9 @@ def _classify(
     return plausible
 
 
-def _find_in_pair(page: bytes, name: bytes) -> Slots | None:
+def _find_in_pair(
+    page: bytes, name: bytes, known: bytes | None
+) -> Slots | None:
     """
     The usual case at half the cost: the two slots of a small session, each
     plausible or never used, the better one whole. None: some other case.
@@ -94,7 +96,9 @@ def _find_in_pair(page: bytes, name: bytes) -> Slots | None:
     if start < 0:
         return None
     raw = page[start : start + length]
-    if crc != crc32(raw[8:], crc32(name)) or not has_finite_times(raw):
+    if raw == known and len(raw) == length:
+        raw = known
+    elif crc != crc32(raw[8:], crc32(name)) or not has_finite_times(raw):
         return None
     found = Slots()
     found.live, found.raw = start // _SMALL, raw
@@ -107,6 +111,7 @@ def find_live(
     read_at: Callable[[int, int], bytes],
     name: bytes,
     locked: bool,
+    known: bytes | None = None,
 ) -> Slots:
     """
     Finds the live record: of the valid slots the one with the highest
@@ -119,11 +124,13 @@ def find_live(
         name: the handle, which the CRC starts from.
         locked: whether the file is locked. If not, the search ends at the
             first torn slot, since then only a look under the lock tells.
+        known: a record that was found whole before, or nothing; if it is the
+            live one, it is that very object that is found.
 
     Returns:
         `Slots`; `live` is -1 if there is none.
     """
-    found = _find_in_pair(page, name) if size <= 2 * _SMALL else None
+    found = _find_in_pair(page, name, known) if size <= 2 * _SMALL else None
     if found is not None:
         return found
     found = Slots()
@@ -136,6 +143,9 @@ def find_live(
         raw = page[start:end] if end <= len(page) else b""
         if not raw and end <= size:
             raw = read_at(end - start, start)
+        if raw == known and len(raw) == end - start:
+            found.live, found.raw = -minus_slot, known
+            return found
         crc = int.from_bytes(header[4:8], "little")
         fits = len(raw) == end - start and crc == crc32(raw[8:], crc32(name))
         if fits and (raw[41] & ~SUPERSEDED or any(raw[42:48])):

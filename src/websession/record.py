@@ -188,7 +188,8 @@ class Keyring:
             created, stored, len(env), len(data), serializer, flags
         )
         state = self._sign_state.copy()
-        state.update(name + MAGIC + fields + payload)
+        state.update(name + MAGIC + fields)
+        state.update(payload)
         return _BEGIN + fields + state.digest() + payload
 
     def verifies(self, name: bytes, raw: bytes) -> bool:

@@ -25,7 +25,7 @@ from .count import SessionCount
 from .errors import loud
 from .keep import KEEP, NoGuard, SessionInfo
 from .layout import Layout
-from .sessionfile import SessionFile, Tools
+from .sessionfile import Tools
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ __all__ = ["FileStore"]
 
 DURABILITIES = ("none", "data", "full")
 LARGEST_MAX_SIZE = 32 << 20
-_REMEMBERED = 256
 _make = tuple.__new__
 _origin = ORIGIN.unpack_from
 
@@ -127,8 +126,8 @@ class FileStore:
         )
         self._sweep_settings = (sweep_interval, sweep_budget, lock_timeout)
         self._sweeps: Sweeper | None = None
-        # The sessions of the request that is going on, mostly.
-        self._recent: dict[str, SessionFile] = {}
+        self._file = self._tools.file
+        self._recent = self._tools.recent
 
     def __repr__(self) -> str:
         return f"<FileStore {self.path!r}, {self.backend} backend>"
@@ -165,15 +164,6 @@ class FileStore:
             raise SessionTooLarge(len(payload), self._max_size)
         return payload
 
-    def _file(self, session_id: str) -> SessionFile:
-        file = self._recent.get(session_id)
-        if file is None:
-            file = SessionFile(self._tools, session_id)
-            if len(self._recent) >= _REMEMBERED:
-                self._recent.clear()
-            self._recent[session_id] = file
-        return file
-
     # The protocol
 
     @loud
@@ -191,19 +181,19 @@ class FileStore:
     ) -> bool:
         """See `SessionStore.create`."""
         file = self._file(session_id)
+        if created is None:
+            created = now
+        packed = self._serializer.dumps(dict(env)) if env else b""
         record = self._tools.pack(
-            file.name,
-            now if created is None else created,
-            now,
-            self._serializer.dumps(dict(env)) if env else b"",
-            self._dumps(data),
-            self._number,
+            file.name, created, now, packed, self._dumps(data), self._number
         )
         if self._sweep_settings[0]:
             self._sweeper().slice_if_due(now, idle, lifetime)
         outcome = self._count.create(
             file.name, limit, lambda: file.create(record)
         )
+        if outcome == status.OK:
+            file.origin = created, packed
         return outcome == status.OK
 
     def read(self, session_id: str, now: float) -> SessionRecord:
@@ -336,7 +326,7 @@ class FileStore:
 
     def close(self) -> None:
         """Forgets what was remembered; no descriptor or lock is ever held."""
-        self._recent.clear()
+        self._tools.forget()
 
     # What clients of the original read: `sessiondict[id]` and the like
 

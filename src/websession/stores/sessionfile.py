@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Deadline", "SessionFile", "Tools", "later", "stored_at"]
 
-_MAX_REMEMBERED = 4096
+# How many session files are remembered, and how many bytes of their records,
+# small ones not counted.
+_FILES, _BYTES, _SMALL = 1024, 8 << 20, 8192
 _stored = Struct("<24xd").unpack_from
 
 
@@ -80,7 +82,13 @@ class Deadline:
 
 
 class Tools:
-    """What all session files of a store have in common."""
+    """
+    What all session files of a store have in common.
+
+    Attributes:
+        recent: the session files of late, by ID: mostly those of the requests
+            that are going on. Bounded, and emptied at once when full.
+    """
 
     def __init__(
         self,
@@ -99,6 +107,28 @@ class Tools:
         self.read = backend.read
         self.write = backend.commit
         self.verifies = layout.keyring.verifies
+        self.recent: dict[str, SessionFile] = {}
+        self._remembered = 0
+
+    def file(self, session_id: str) -> SessionFile:
+        """The file of a session."""
+        file = self.recent.get(session_id)
+        if file is None:
+            if len(self.recent) >= _FILES:
+                self.forget()
+            file = self.recent[session_id] = SessionFile(self, session_id)
+        return file
+
+    def remember(self, more: int) -> None:
+        """So many more bytes of records are remembered."""
+        self._remembered += more
+        if self._remembered > _BYTES:
+            self.forget()
+
+    def forget(self) -> None:
+        """Forgets all of them."""
+        self.recent.clear()
+        self._remembered = 0
 
 
 class SessionFile:
@@ -112,9 +142,8 @@ class SessionFile:
     Attributes:
         name: the handle.
         path: where the file is.
-        last: the last small record that this process saw or wrote there, or
-            None: one that is the same in every byte need not be verified
-            again.
+        last: the last record that this process saw or wrote there, or
+            nothing: the same bytes need not be verified again.
         origin: creation time and env, or None: they never change in a
             session's life, so a store after a retrieve needs no second read.
     """
@@ -126,7 +155,7 @@ class SessionFile:
         self.session_id = session_id
         self.name = handle(session_id)
         self.path = tools.layout.path(self.name)
-        self.last: bytes | None = None
+        self.last = b""
         self.origin: tuple[float, bytes] | None = None
 
     def raw(self) -> bytes:
@@ -138,22 +167,29 @@ class SessionFile:
         """
         tools, name = self._tools, self.name
         try:
-            raw: bytes | None = tools.read(self.path, name, tools.timeout)
+            raw: bytes | None = tools.read(
+                self.path, name, tools.timeout, self.last
+            )
         except status.DamagedFile as damage:
             self._set_aside()
             raise CorruptData(damage.reason) from damage
         if raw is None:
             raise InvalidSessionId(self.session_id)
-        if raw == self.last:
+        if raw is self.last:
             return raw
         if not tools.verifies(name, raw):
             raise CorruptData(
                 f"session {name.decode()} is not authentic: it was written "
                 "with another secret, or by somebody else; it is left as it is"
             )
-        self.last = raw if len(raw) <= _MAX_REMEMBERED else None
-        self.origin = origin_of(raw)
+        self._remember(raw)
         return raw
+
+    def _remember(self, raw: bytes) -> None:
+        more, both = len(raw) - len(self.last), len(raw) + len(self.last)
+        self.last = raw
+        if both > _SMALL:
+            self._tools.remember(more)
 
     def current(self, now: float) -> bytes:
         """The live record, for one that is to follow it."""
@@ -188,7 +224,7 @@ class SessionFile:
 
     def forget(self) -> None:
         """What was seen there may be there no more."""
-        self.last = self.origin = None
+        self.last, self.origin = b"", None
 
     def store(
         self,
@@ -204,11 +240,11 @@ class SessionFile:
         if type(expected) is bytes and len(expected) == HEADER_LENGTH:
             stored = later(now, stored_at(expected))
         if self.origin is None:
-            self.current(now)
+            self.origin = origin_of(self.last or self.current(now))
         tools, name = self._tools, self.name
         deadline: Deadline | None = None
         while True:
-            created, env = self.origin  # type: ignore[misc]
+            created, env = self.origin
             record = tools.pack(name, created, stored, env, data, serializer)
             outcome, header = tools.write(
                 self.path, name, record, expected, now, idle, lifetime,
@@ -223,9 +259,10 @@ class SessionFile:
             # Not what was remembered, or a clock is behind: look, try again.
             deadline = deadline or Deadline(tools.timeout)
             deadline.check()
-            stored = later(now, stored_at(self.current(now)))
-        small = len(record) <= _MAX_REMEMBERED
-        self.last = header + record[HEADER_LENGTH:] if small else None
+            live = self.current(now)
+            self.origin = origin_of(live)
+            stored = later(now, stored_at(live))
+        self._remember(header + record[HEADER_LENGTH:])
         return header
 
     def copy(self, old: bytes, now: float, supersede: bytes = b"") -> bytes:
@@ -286,8 +323,6 @@ class SessionFile:
             status.fail(status.ERRNO, 2, self.name)
         if tools.durability == 2:
             sync_directory(tools.layout.directory(self.name))
-        if outcome == status.OK:
-            self.origin = origin_of(record)
         return outcome
 
     def remove(self, expected: object) -> bool:
