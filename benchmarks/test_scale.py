@@ -1,6 +1,6 @@
 """
-How cost grows with the number of sessions: requests that read and store a
-session chosen at random among all, so that nothing is remembered.
+How cost grows with the number of sessions: of a thousand that are spread over
+all of them, and of many in turn, so that none is remembered.
 
     WEBSESSION_BENCH_LARGE=1 python -m pytest benchmarks/test_scale.py
 
@@ -25,8 +25,10 @@ SIZE = 250
 NUMBERS = [1_000, 10_000, 100_000]
 if os.environ.get("WEBSESSION_BENCH_LARGE"):
     NUMBERS.append(1_000_000)
-# Everywhere in the tree, and more than anything remembers.
+# Everywhere in the tree.
 CHOSEN = 1_000
+# More than any process remembers.
+IN_TURN = 5_000
 KINDS = [NativeFiles, PythonFiles, Lmdb, Sqlite, RenamedFiles]
 
 
@@ -69,5 +71,40 @@ def test_growth(request, measure, floor, place, number, kind):
         f"retrieve among {number:,} sessions",
         contestant.name,
         lambda times: call(times)[0],
+        floor.retrieve,
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_in_turn(request, measure, floor_library, place, kind):
+    missing = kind.missing()
+    if missing is not None:
+        pytest.skip(f"needs {missing}")
+    number = scaled(IN_TURN)
+    data = data_of(SIZE)
+    contestant = kind(place / f"{kind.__name__}-in-turn")
+    request.addfinalizer(contestant.close)
+    keys = contestant.fill(number, data)
+    for _ in range(2):
+        contestant.timed("store", keys, data, number)
+    at = 0
+
+    def call(times):
+        nonlocal at
+        chosen = (keys[at:] + keys[:at])[:times]
+        at = (at + times) % number
+        return contestant.timed("retrieve", chosen, data, times)[0]
+
+    floor = Floor(
+        floor_library,
+        place / f"floor-in-turn-{kind.__name__}",
+        number,
+        SIZE,
+        number,
+    )
+    measure(
+        f"retrieve of {number:,} sessions in turn",
+        contestant.name,
+        call,
         floor.retrieve,
     )
