@@ -141,10 +141,11 @@ class SessionPolicy:
         return dictobj, MappingStore(dictobj, self._deleteExpired), True
 
     def _warn_of_weak_ids(self) -> None:
-        bits = ids.entropy_bits(self.session_id_len, self.session_id_chars)
-        if bits < ids.MIN_ENTROPY_BITS:
+        possible = len(self._alphabet) ** self.session_id_len
+        if possible < 1 << ids.MIN_ENTROPY_BITS:
             import warnings
 
+            bits = ids.entropy_bits(self.session_id_len, self.session_id_chars)
             warnings.warn(
                 f"session IDs have {bits:.0f} bits of entropy, less than "
                 f"{ids.MIN_ENTROPY_BITS}: raise sessionIDLength",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import wraps
 
 from ..exceptions import SessionException, SessionStoreError
 
@@ -21,7 +20,6 @@ __all__ = ["loud"]
 def loud(func: Callable[P, R]) -> Callable[P, R]:
     """Makes a function raise `SessionStoreError` for every `OSError`."""
 
-    @wraps(func)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return func(*args, **kwargs)
@@ -34,4 +32,8 @@ def loud(func: Callable[P, R]) -> Callable[P, R]:
             details = (error.errno, error.strerror, where)
             raise SessionStoreError(*details) from error
 
+    # What functools.wraps does, whose import takes 2 ms.
+    for name in ("__name__", "__qualname__", "__doc__", "__module__"):
+        setattr(wrapper, name, getattr(func, name))
+    wrapper.__wrapped__ = func  # type: ignore[attr-defined]
     return wrapper

@@ -6,8 +6,8 @@ import os
 
 from ..exceptions import CorruptData, SessionStoreError
 from ..record import HEADER
-from .count import counted_files
 from .keep import SessionInfo
+from .ledger import counted_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
