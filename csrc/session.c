@@ -289,13 +289,15 @@ int ws_session_commit(const char *path, const char *name,
     status = check_conditions(&slots, record, expected, now, idle, lifetime);
     if (status != WS_OK)
         goto done;
+    /* The mark first: a wrong one is found by the sweep, a missing one not. */
+    if ((WS_FLAGS(record) & WS_FLAG_SUPERSEDED) && fchmod(fd, 0700) < 0) {
+        status = WS_ERRNO;
+        goto done;
+    }
     status = write_record(fd, name, header, record, record_len,
                           WS_SEQUENCE(slots.header) + 1,
                           ws_slot_start(choose_slot(&slots, record_len)),
                           durability);
-    if (status == WS_OK && (WS_FLAGS(record) & WS_FLAG_SUPERSEDED) &&
-        fchmod(fd, 0700) < 0)
-        status = WS_ERRNO;
 done:
     return ws_file_release(fd, locked, status);
 }

@@ -83,6 +83,23 @@ static int record_over(const sweep *s, const ws_slots *slots)
            s->now >= ws_get_f64(until);
 }
 
+/*
+ * Is it marked as superseded, and rightly so?  A crash between mark and record
+ * leaves a session in force with the mark, which is taken away here.
+ */
+static int still_marked(sweep *s, const ws_slots *slots, int fd,
+                        const ws_info *info, int status)
+{
+    if (!(info->mode & S_IXUSR))
+        return 0;
+    if (status != WS_OK || (WS_FLAGS(slots->header) & WS_FLAG_SUPERSEDED))
+        return 1;
+    if (fchmod(fd, 0600) == 0)
+        return 0;
+    note_failure(s, WS_ERRNO);
+    return 1;
+}
+
 /* Under the lock, with the file shown to be the one of that name. */
 static void judge(sweep *s, const char *file, int fd, const ws_info *info)
 {
@@ -110,7 +127,7 @@ static void judge(sweep *s, const char *file, int fd, const ws_info *info)
             s->swept->removed++;
         return;
     }
-    if (!empty && !(info->mode & S_IXUSR))
+    if (!empty && !still_marked(s, &slots, fd, info, status))
         s->swept->live++;
 }
 

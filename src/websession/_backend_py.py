@@ -203,9 +203,11 @@ def commit(
                 return verdict, live
             sequence = int.from_bytes(live[8:16], "little") + 1
             offset = slot_start(choose_slot(found, len(record)))
-            header = _write(file, name, record, sequence, offset, durability)
             if record[41] & SUPERSEDED:
+                # The mark first: a wrong one is found by the sweep, a missing
+                # one is not.
                 os.fchmod(file.fd, 0o700)
+            header = _write(file, name, record, sequence, offset, durability)
         return status.OK, header
     except Outcome as outcome:
         return _raise(outcome, name), b""

@@ -36,6 +36,7 @@ class _Sweep:
         self.limit = min(filter(None, (idle, lifetime)), default=0.0)
         self.kernel_now = time.clock_gettime(time.CLOCK_REALTIME)
         self.swept = status.Swept()
+        self.superseded = False
 
     def fail(self, error: int) -> None:
         self.swept.failed += 1
@@ -74,7 +75,7 @@ class _Sweep:
                 if not opened.is_named(file, self.dir_fd):
                     return
                 if not self.is_over(opened, self.prefix + file):
-                    swept.live += counts
+                    swept.live += counts or self.unmarks(opened)
                     return
                 os.unlink(file, dir_fd=self.dir_fd)
                 if counts:
@@ -95,13 +96,23 @@ class _Sweep:
             swept.live += counts
             self.fail(error.errno or 0)
 
+    def unmarks(self, opened: File) -> bool:
+        """
+        Of a session that is marked as superseded: whether it is not. A crash
+        between mark and record leaves that; the mark is taken away.
+        """
+        if not self.superseded:
+            os.fchmod(opened.fd, 0o600)
+        return not self.superseded
+
     def is_over(self, opened: File, name: bytes) -> bool:
         """Past its time? A superseded record has a time of its own."""
         opened.size = os.fstat(opened.fd).st_size
         if opened.size == 0:
             return True
         raw = opened.scan_locked(name).raw
-        if raw[41] & SUPERSEDED:
+        self.superseded = bool(raw[41] & SUPERSEDED)
+        if self.superseded:
             until: float = SUPERSEDE.unpack_from(raw, HEADER_LENGTH)[0]
             return self.now >= until
         fields = HEADER.unpack_from(raw)
