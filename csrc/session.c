@@ -331,5 +331,7 @@ int ws_session_remove(const char *path, const char *name,
     if (status == WS_OK && unlink(path) < 0)
         status = WS_ERRNO;
 done:
-    return ws_file_release(fd, locked, status);
+    /* What is gone is gone, whatever the end of its file looks like. */
+    (void)ws_file_release(fd, locked, status);
+    return status;
 }

@@ -237,6 +237,7 @@ def remove(
                 if found.raw[:HEADER_LENGTH] != expected:
                     return status.CONFLICT
             os.unlink(path)
+            file.unlinked = True
         return status.OK
     except Outcome as outcome:
         return _raise(outcome, name)

@@ -24,7 +24,7 @@ from _signal import (  # type: ignore[import-not-found]
     SIGWINCH,
     pthread_sigmask,
 )
-from errno import EEXIST, EISDIR, ELOOP, ENODEV, ENOENT, ENOSPC, ENXIO
+from errno import EEXIST, EINTR, EISDIR, ELOOP, ENODEV, ENOENT, ENOSPC, ENXIO
 from fcntl import LOCK_NB, LOCK_UN, flock
 from stat import S_ISREG
 
@@ -78,7 +78,7 @@ class File:
     """
 
     __slots__ = ("_checked", "_dir_fd", "_flags", "_locked", "_mask",
-                 "_path", "_shielded", "fd", "size")  # fmt: skip
+                 "_path", "_shielded", "fd", "size", "unlinked")  # fmt: skip
 
     def __init__(
         self,
@@ -94,6 +94,8 @@ class File:
         self._mask: Iterable[int] | None = None
         self.fd = -1
         self.size = 0
+        # What is gone is gone, whatever the end of its file looks like.
+        self.unlinked = False
 
     def __enter__(self) -> File:
         if self._shielded:
@@ -109,14 +111,23 @@ class File:
         fd, self.fd = self.fd, -1
         try:
             if fd >= 0:
-                try:
-                    if self._locked:
-                        # A child forked meanwhile keeps what close gives up.
-                        flock(fd, LOCK_UN)
-                finally:
-                    os.close(fd)
+                if self._locked:
+                    self._unlock(fd)
+                os.close(fd)
+        except OSError as error:
+            # The descriptor is free in any case.
+            if error.errno != EINTR and not self.unlinked:
+                raise
         finally:
             self._unshield()
+
+    @staticmethod
+    def _unlock(fd: int) -> None:
+        """A child forked meanwhile keeps what close alone gives up."""
+        try:
+            flock(fd, LOCK_UN)
+        except OSError:
+            pass
 
     def _open(self) -> None:
         try:
@@ -184,7 +195,14 @@ class File:
             done += more
 
     def read_at(self, length: int, offset: int) -> bytes:
-        return os.pread(self.fd, length, offset)
+        """So many bytes, or fewer if the file ends before."""
+        raw = os.pread(self.fd, length, offset)
+        while len(raw) < length:
+            more = os.pread(self.fd, length - len(raw), offset + len(raw))
+            if not more:
+                break
+            raw += more
+        return raw
 
     def is_named(self, path: bytes, dir_fd: int | None = None) -> bool:
         """Whether the path still leads to this very file."""
@@ -198,7 +216,7 @@ class File:
     def scan(
         self, name: bytes, locked: bool, known: bytes | None = None
     ) -> Slots:
-        page = os.pread(self.fd, min(self.size, PAGE), 0)
+        page = self.read_at(min(self.size, PAGE), 0)
         return find_live(page, self.size, self.read_at, name, locked, known)
 
     def scan_locked(self, name: bytes) -> Slots:

@@ -8,7 +8,12 @@ from __future__ import annotations
 import time
 from _thread import get_ident
 
-from .exceptions import InvalidSessionId, SessionBusy, SessionRenewed
+from .exceptions import (
+    InvalidSessionId,
+    SessionBusy,
+    SessionRenewed,
+    SessionStoreError,
+)
 from .policy import SessionPolicy
 from .record import SessionRecord, is_expired
 from .stores.keep import KEEP
@@ -216,10 +221,20 @@ class UpdatingSession(SessionPolicy):
                 # Changed meanwhile: the change belongs to the new ID too.
                 record = self._writable(session_id, env)
                 self._commit(new_id, record.data)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, SessionStoreError) and self._is_retired(
+                session_id
+            ):
+                return new_id  # it failed when that was done
             self._store.delete(new_id)
             raise
         return new_id
+
+    def _is_retired(self, session_id: str) -> bool:
+        try:
+            return self._store.read(session_id, self.now()).superseded
+        except InvalidSessionId:
+            return True
 
     def _retire(
         self, old_id: str, new_id: str, record: SessionRecord, grace: float

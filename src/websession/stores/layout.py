@@ -227,10 +227,12 @@ class Layout:
 
     def make_shard(self, name: bytes) -> None:
         """Makes the shard directory of this handle."""
-        if not os.path.isdir(self.root):
+        try:
+            os.stat(self.root)
+        except FileNotFoundError:
             raise SessionStoreError(
                 f"{self.shown} is gone: open the store again"
-            )
+            ) from None
         make_directory(self.directory(name))
 
     def make(self, name: bytes) -> bytes:

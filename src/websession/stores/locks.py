@@ -12,6 +12,7 @@ import os
 from _thread import get_ident
 
 from ..exceptions import SessionLocked, SessionStoreError
+from .errors import loud
 from .layout import LOCKS
 from .safety import open_note, read_file
 
@@ -107,6 +108,7 @@ class StripeLock:
         else:
             _held[self._key] = _Held(self._acquire())
 
+    @loud
     def __exit__(self, *exc: object) -> None:
         held = _held.get(self._key)
         if held is None or self._key[0] != os.getpid():

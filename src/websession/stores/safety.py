@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 TEMPORARY = b".new-"
+_LONGEST_FILE = 4096
 NETWORK_TYPES = frozenset(
     b"nfs nfs4 cifs smb3 smbfs 9p afs ceph lustre gfs2 ocfs2 coda ncpfs "
     b"fuse.sshfs fuse.glusterfs fuse.s3fs fuse.rclone fuse.cephfs".split()
@@ -109,7 +110,9 @@ def make_file(path: bytes, content: bytes) -> None:
     try:
         try:
             os.fchmod(fd, 0o600)
-            os.write(fd, content)
+            left = memoryview(content)
+            while left:
+                left = left[os.write(fd, left) :]
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -125,7 +128,11 @@ def open_note(path: bytes, flags: int) -> int:
     """A descriptor of a small file with mode 0600; never waits for a pipe."""
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     fd = os.open(path, flags, 0o600)
-    os.fchmod(fd, 0o600)
+    try:
+        os.fchmod(fd, 0o600)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 
@@ -151,6 +158,11 @@ def read_file(path: bytes) -> bytes | None:
                 f"{os.fsdecode(path)} must be a regular file of this user "
                 f"with mode 600, it has mode {info.st_mode & 0o777:03o}"
             )
-        return os.read(fd, 4096)
+        raw = b""
+        while len(raw) < _LONGEST_FILE and (
+            part := os.read(fd, _LONGEST_FILE - len(raw))
+        ):
+            raw += part
+        return raw
     finally:
         os.close(fd)

@@ -24,6 +24,7 @@ from ..record import (
     SUPERSEDED,
 )
 from .count import SessionCount
+from .errors import loud
 from .layout import Layout
 from .safety import sync_directory
 
@@ -198,11 +199,17 @@ class SessionFile:
             self.refuse(status.SUPERSEDED, now)
         return raw
 
+    @loud
     def successor_ends(self, raw: bytes, now: float) -> bool:
         """Whether a superseded session is over, by time or by log-out."""
         until, successor = SUPERSEDE.unpack_from(raw, HEADER_LENGTH)
-        path = self._tools.layout.path(successor.hex().encode())
-        return now >= until or not os.path.exists(path)
+        if now >= until:
+            return True
+        try:
+            os.stat(self._tools.layout.path(successor.hex().encode()))
+        except FileNotFoundError:
+            return True
+        return False
 
     def refuse(self, outcome: int, now: float) -> None:
         """Raises why the session could not be written."""

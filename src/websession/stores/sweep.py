@@ -39,19 +39,25 @@ def set_aside(
     name: bytes,
     timeout: float,
 ) -> None:
-    """Moves an unreadable session file to ``.damaged/``, under its handle."""
-    target = layout.make(DAMAGED) + b"/%b.%d" % (name, time.time())
-    path = layout.path(name)
-    moved: bool = count.remove(
-        name, lambda: backend.set_aside(path, name, target, timeout)
-    )
-    if moved:
-        import logging
+    """
+    Moves an unreadable session file to ``.damaged/``, under its handle. When
+    that fails the file stays, and is reported again.
+    """
+    import logging
 
-        logging.getLogger("websession").warning(
-            "session %s is unreadable, moved to %s",
-            name.decode("ascii"),
-            os.fsdecode(target),
+    log = logging.getLogger("websession")
+    path, shown = layout.path(name), name.decode("ascii")
+    try:
+        target = layout.make(DAMAGED) + b"/%b.%d" % (name, time.time())
+        moved: bool = count.remove(
+            name, lambda: backend.set_aside(path, name, target, timeout)
+        )
+    except OSError as error:
+        log.warning("unreadable session %s cannot be moved: %s", shown, error)
+        return
+    if moved:
+        log.warning(
+            "session %s is unreadable, moved to %s", shown, os.fsdecode(target)
         )
 
 

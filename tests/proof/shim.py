@@ -1,0 +1,37 @@
+"""Compiles shim.c, and says how a process gets to run with it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import missing
+
+__all__ = ["shimmed"]
+
+SOURCE = Path(__file__).with_name("shim.c")
+
+
+def shimmed(directory, ahead=0, short=False):
+    """
+    The environment of a process whose clock is `ahead` by so many seconds, or
+    whose transfers end early.
+    """
+    if "LD_PRELOAD" in os.environ:
+        pytest.skip("something else is preloaded")
+    if shutil.which("cc") is None:
+        missing("a C compiler")
+    library = Path(directory, "shim.so")
+    if not library.exists():
+        command = ["cc", "-O1", "-shared", "-fPIC", "-o", library, SOURCE]
+        subprocess.run([*command, "-ldl"], check=True)
+    environment = {**os.environ, "LD_PRELOAD": str(library)}
+    if ahead:
+        environment["SHIM_AHEAD"] = str(ahead)
+    if short:
+        environment["SHIM_SHORT"] = "1"
+    return environment

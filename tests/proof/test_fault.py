@@ -1,0 +1,150 @@
+"""
+A fault at every system call of every operation: a clear exception, the old
+state or the new one, no descriptor leaked, no lock held; and short transfers,
+which nobody notices.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import zlib
+
+import pytest
+
+import websession
+from effort import LONG
+from injection import Attempt, chosen, need_strace, places_of, told
+from scenarios import SCENARIOS, copy_of
+from shim import shimmed
+from support import open_descriptors
+
+pytestmark = pytest.mark.proof
+
+# What may go wrong in the calls of a kind. Others cannot fail, or are those
+# of the interpreter and of malloc.
+OPENING = "EACCES EIO EMFILE ENFILE ENOSPC EROFS ESTALE EINTR"
+TRANSFER = "EIO EINTR ESTALE"
+FAULTS = {
+    "openat": OPENING,
+    "mkdir": "EACCES EIO ENOSPC EROFS ESTALE",
+    "link": "EACCES EIO ENOSPC EROFS EMLINK",
+    "linkat": "EACCES EIO ENOSPC EROFS EMLINK",
+    "rename": "EACCES EIO ENOSPC EROFS",
+    "unlink": "EACCES EIO EROFS ESTALE",
+    "unlinkat": "EACCES EIO EROFS ESTALE",
+    "read": TRANSFER,
+    "pread64": TRANSFER,
+    "write": "EIO EINTR ENOSPC EDQUOT EFBIG",
+    "pwrite64": "EIO EINTR ENOSPC EDQUOT EFBIG",
+    "pwritev": "EIO EINTR ENOSPC EDQUOT EFBIG",
+    "fsync": "EIO ENOSPC EINTR",
+    "fdatasync": "EIO ENOSPC EINTR",
+    "ftruncate": "EIO ENOSPC EINTR",
+    "fchmod": "EIO EPERM EROFS",
+    "utimensat": "EIO EPERM EROFS",
+    "flock": "EINTR ENOLCK EIO",
+    "close": "EIO EINTR",
+    "newfstatat": "EACCES EIO ESTALE",
+    "fstat": "EIO ESTALE",
+    "statx": "EACCES EIO ESTALE",
+    "getdents64": "EIO ESTALE",
+    "getrandom": "EINTR",
+}
+# What an operation may raise when the system fails it.
+STORE_ERRORS = {
+    name
+    for name in websession.__all__
+    if isinstance(getattr(websession, name), type)
+    and issubclass(getattr(websession, name), websession.SessionStoreError)
+}
+
+
+def faults_at(kind, number):
+    """Those to try at a place; in a short run one, each place another."""
+    names = FAULTS.get(kind, "").split()
+    if LONG or not names:
+        return names
+    return [names[zlib.crc32(f"{kind}{number}".encode()) % len(names)]]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
+def test_fault_at_every_system_call(tmp_path, backend, scenario):
+    need_strace()
+    scenario = scenario()
+    template = tmp_path / "template"
+    scenario.prepare(template, backend)
+
+    def fresh(name):
+        root = tmp_path / name
+        copy_of(template, root)
+        return root, scenario.ready(root, backend)
+
+    here = open_descriptors()
+    places = chosen(places_of(fresh("dry")[1]))
+    tried = 0
+    for kind, number in places:
+        for fault in faults_at(kind, number):
+            root, operation = fresh(f"{kind}-{number}-{fault}")
+            what = f"inject={kind}:error={fault}:when={number}"
+            attempt = Attempt(
+                operation,
+                *("-o", os.devnull, "-e", what),
+                # In the process that met the fault: nothing is left behind.
+                after=lambda root=root: (
+                    open_descriptors(),
+                    scenario.check(root, backend, False),
+                )[0],
+            )
+            tried += 1
+            with told(what):
+                assert not attempt.killed
+                # The child has the pipe that it waited at; and perhaps a
+                # descriptor whose close was not carried out at all.
+                assert isinstance(attempt.value, int), attempt.value
+                left = attempt.value - (here + 1)
+                assert left in ((0, 1) if kind == "close" else (0,))
+                if attempt.error is None:
+                    continue  # done all the same, or logged by the sweep
+                name, number_, text = attempt.error
+                assert name in STORE_ERRORS, text
+                assert number_ == getattr(errno, fault), text
+    assert tried > 3
+    assert open_descriptors() == here
+
+
+SHORT = """
+import sys
+from websession import FileStore, WebSession
+for durability in ("none", "data"):
+    root = f"{sys.argv[2]}/{durability}"
+    store = FileStore(root, backend=sys.argv[1], durability=durability)
+    ws = WebSession(store, 0, 3600, maxSessionCount=50)
+    ids = [ws.newSession() for _ in range(20)]
+    for turn in range(6):
+        for number, session_id in enumerate(ids):
+            data = {"n": number, "turn": turn, "x": "y" * (number * turn * 97)}
+            ws.storeSession(session_id, data)
+            assert ws.retrieveSession(session_id) == data
+    other = WebSession(FileStore(root, backend=sys.argv[1]), 0, 3600)
+    for number, session_id in enumerate(ids):
+        assert other.retrieveSession(session_id)["n"] == number
+    assert other.cleanUp() == 0
+    assert other.countSessions() == len(other.listSessions()) == 20
+    with ws.lockSession(ids[0]):
+        pass
+print("fine")
+"""
+
+
+def test_short_transfers_are_completed(tmp_path, backend):
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT, backend, str(tmp_path)],
+        env=shimmed(tmp_path, short=True),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr
