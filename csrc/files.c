@@ -54,8 +54,8 @@ static int write_rest(int fd, const uint8_t *from, size_t len, uint64_t offset)
     return 0;
 }
 
-int ws_file_write(int fd, const uint8_t *header,
-                  const uint8_t *rest, size_t rest_len, uint64_t offset)
+int ws_file_write(int fd, const uint8_t *header, const uint8_t *rest,
+                  size_t rest_len, uint64_t offset, size_t least)
 {
     struct iovec parts[2] = {
         {(void *)(uintptr_t)header, WS_HEADER_LEN},
@@ -63,13 +63,15 @@ int ws_file_write(int fd, const uint8_t *header,
     };
     uint8_t whole[WS_PAGE_LEN];
     ssize_t n;
-    size_t done;
+    size_t done = WS_HEADER_LEN + rest_len;
 
-    if (rest_len <= sizeof whole - WS_HEADER_LEN) {
+    if (done <= sizeof whole) {
         /* Copying a little is cheaper than telling of two parts. */
         memcpy(whole, header, WS_HEADER_LEN);
         memcpy(whole + WS_HEADER_LEN, rest, rest_len);
-        return write_rest(fd, whole, WS_HEADER_LEN + rest_len, offset);
+        for (; done < least; done++)
+            whole[done] = 0;
+        return write_rest(fd, whole, done, offset);
     }
     do
         n = pwritev(fd, parts, 2, (off_t)offset);

@@ -14,6 +14,13 @@
 /* How far a record's time may be from the kernel's before mtime is set. */
 #define MTIME_TOLERANCE 0.1
 
+/*
+ * What a new file has at least: both slots of a small session, so that its
+ * length does not change while its records fit into them.  A power loss might
+ * otherwise leave a longer record in a file that has its old length.
+ */
+#define FIRST_LEN 1024
+
 /* Hands over the live record, or says how much room it needs. */
 static int64_t give_record(const ws_slots *slots, uint8_t *out)
 {
@@ -100,7 +107,8 @@ static int agree_mtime(int fd, double stored)
 /* Completes a copy of the header and writes the record into the slot. */
 static int write_record(int fd, const char *name, uint8_t *header,
                         const uint8_t *record, size_t record_len,
-                        uint64_t sequence, uint64_t offset, int durability)
+                        uint64_t sequence, uint64_t offset, int durability,
+                        size_t least)
 {
     uint32_t crc = ws_crc32(0, (const uint8_t *)name, WS_NAME_LEN);
 
@@ -110,7 +118,7 @@ static int write_record(int fd, const char *name, uint8_t *header,
     crc = ws_crc32(crc, record + WS_HEADER_LEN, record_len - WS_HEADER_LEN);
     ws_put_u32(header + 4, crc);
     if (ws_file_write(fd, header, record + WS_HEADER_LEN,
-                      record_len - WS_HEADER_LEN, offset) < 0)
+                      record_len - WS_HEADER_LEN, offset, least) < 0)
         return WS_ERRNO;
     if (agree_mtime(fd, WS_STORED(header)) < 0)
         return WS_ERRNO;
@@ -251,7 +259,7 @@ int ws_session_create(const char *path, const char *name,
     if (status == WS_OK)
         status = write_record(fd, name, header, record, record_len, 1,
                               ws_slot_start(first_slot(record_len, -1)),
-                              durability);
+                              durability, FIRST_LEN);
     if (status == WS_ERRNO) {
         int saved = errno;
 
@@ -297,7 +305,7 @@ int ws_session_commit(const char *path, const char *name,
     status = write_record(fd, name, header, record, record_len,
                           WS_SEQUENCE(slots.header) + 1,
                           ws_slot_start(choose_slot(&slots, record_len)),
-                          durability);
+                          durability, 0);
 done:
     return ws_file_release(fd, locked, status);
 }

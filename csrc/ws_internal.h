@@ -74,8 +74,9 @@ int ws_slots_scan(ws_slots *slots, int fd, uint64_t size,
 
 /* pread and pwritev with short transfers and EINTR dealt with. */
 ssize_t ws_file_read(int fd, uint8_t *out, size_t len, uint64_t offset);
-int ws_file_write(int fd, const uint8_t *header,
-                  const uint8_t *rest, size_t rest_len, uint64_t offset);
+/* least: of a small record, zeros after it up to so many bytes in all. */
+int ws_file_write(int fd, const uint8_t *header, const uint8_t *rest,
+                  size_t rest_len, uint64_t offset, size_t least);
 
 /* What must be known of a file; not its times, see files.c. */
 typedef struct {

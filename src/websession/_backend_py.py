@@ -25,6 +25,8 @@ from .record import (
 NAME = "python"
 
 _MTIME_TOLERANCE = 0.1
+# Of a new file at least, see FIRST_LEN in session.c.
+_FIRST_LENGTH = 1024
 _stored = Struct("<24xd").unpack_from
 
 
@@ -117,12 +119,13 @@ def _write(
     sequence: int,
     offset: int,
     durability: int,
+    least: int = 0,
 ) -> bytes:
     """Completes the header, writes the record, returns the header."""
     rest = sequence.to_bytes(8, "little") + record[16:]
     crc = crc32(rest, crc32(name))
     whole = record[:4] + crc.to_bytes(4, "little") + rest
-    file.write_at(whole, offset)
+    file.write_at(whole.ljust(least, b"\0"), offset)
     _agree_mtime(file.fd, _stored(record)[0])
     if durability > 0:
         os.fdatasync(file.fd)
@@ -152,7 +155,10 @@ def create(
             try:
                 if info.st_mode & 0o777 != 0o600:
                     os.fchmod(file.fd, 0o600)
-                _write(file, name, record, 1, slot_start(slot), durability)
+                _write(
+                    file, name, record, 1, slot_start(slot), durability,
+                    _FIRST_LENGTH,
+                )  # fmt: skip
             except OSError:
                 if file.is_named(path):
                     os.unlink(path)

@@ -15,8 +15,10 @@ import os
 import pickle
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import traceback
 from collections import Counter
 from pathlib import Path
@@ -28,7 +30,7 @@ from effort import LONG
 
 __all__ = ["Attempt", "chosen", "need_strace", "places_of", "told"]
 
-_ROOM = 1 << 16
+_ROOM, _PATIENCE = 1 << 16, 30.0
 
 
 @contextlib.contextmanager
@@ -79,7 +81,7 @@ class Attempt:
         )
         said = tracer.stderr.readline()
         os.close(go_write)
-        self.killed = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        self.killed = os.WIFSIGNALED(_waited(pid, tracer))
         said += tracer.stderr.read()
         tracer.stderr.close()
         tracer.wait()
@@ -114,6 +116,21 @@ class Attempt:
             self._shared[:8] = len(raw).to_bytes(8, "little")
         finally:
             os._exit(0)
+
+
+def _waited(pid, tracer):
+    """The wait status of a child that ends in good time."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return status
+        time.sleep(0.001)
+    where = Path(f"/proc/{pid}/syscall").read_text()
+    os.kill(pid, signal.SIGKILL)
+    tracer.kill()
+    os.waitpid(pid, 0)
+    raise AssertionError(f"the child did not end: {where}")
 
 
 def places_of(operation):
