@@ -121,7 +121,7 @@ class User:
 
     def look(self):
         assert 0 <= self.ws.countSessions() <= LIMIT
-        with self.ws.lockSession("one of sixteen"[:12]):
+        with self.ws.lockSession("oneOfSixteen"):
             pass
 
     def sweep(self):
