@@ -342,6 +342,18 @@ def test_damage_to_the_last_write_leaves_the_state_before(
         assert backend_module.read(where, NAME, 0.0) == old
 
 
+def test_torn_slot_that_fits_is_written_first(backend_module, path):
+    old = finished(simple(b"old"), 1)
+    content = old.ljust(1024, b"\0") + b"WSF\x01 torn".ljust(600, b"x")
+    where = put(path, content)
+    status_, header = backend_module.commit(
+        where, NAME, simple(b"new"), None, CREATED, 0.0, 0.0, 0, 0.0
+    )
+    assert status_ == status.OK
+    assert path.read_bytes()[1024:].startswith(header)
+    assert path.read_bytes()[:512] == old.ljust(512, b"\0")
+
+
 def test_crc_of_every_length_is_zlibs(backend_module, path):
     # Bytes that no part of could be left out or swapped unnoticed.
     data = b"".join(b"%08x" % number for number in range(70_000))

@@ -227,7 +227,9 @@ class WebSession(UpdatingSession):
     def cleanUp(self) -> int:
         """
         Removes sessions older than ``expireRemove``, and those older than
-        ``maxLifetime``. Limits of 0 remove none.
+        ``maxLifetime``. Limits of 0 remove none. A `FileStore` goes by when a
+        session was stored: one past ``maxLifetime`` that was stored lately is
+        refused, and removed when it has rested for the smaller limit.
 
         Over a mapping `deleteSession` is called for each; a `FileStore` knows
         no IDs. While another process sweeps the same directory this does

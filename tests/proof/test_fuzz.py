@@ -83,20 +83,38 @@ def fuzz(command, directory):
     assert "Done " in text, text[-4000:]
 
 
-def test_parser_in_c(tmp_path):
-    clang = shutil.which("clang")
-    table = PROJECT / "build" / "generated" / "crc_table.h"
-    if clang is None:
-        missing("clang, with libFuzzer")
+def compiled(compiler, directory, *options):
+    """The target, made with a compiler and its options."""
+    if shutil.which(compiler) is None:
+        missing(compiler)
+    table = PROJECT / "build" / "generated"
     if not table.exists():
         pytest.skip("needs the generated table: an editable install")
-    target = tmp_path / "slots"
-    options = ["-g", "-O1", "-fsanitize=fuzzer,address,undefined"]
-    options += [f"-I{PROJECT / 'csrc'}", f"-I{table.parent}"]
-    sources = [HERE / "fuzz" / "slots.c"]
-    sources += [PROJECT / "csrc" / part for part in PARTS]
-    subprocess.run([clang, *options, *sources, "-o", target], check=True)
-    fuzz([target], tmp_path)
+    target = directory / "slots"
+    command = [compiler, "-g", *options]
+    command += [f"-I{PROJECT / 'csrc'}", f"-I{table}", "-o", target]
+    command += [HERE / "fuzz" / "slots.c"]
+    command += [PROJECT / "csrc" / part for part in PARTS]
+    subprocess.run(command, check=True)
+    return target
+
+
+def test_parser_in_c(tmp_path):
+    sanitizers = "-fsanitize=fuzzer,address,undefined"
+    fuzz([compiled("clang", tmp_path, "-O1", sanitizers)], tmp_path)
+
+
+def test_parser_in_c_under_valgrind(tmp_path):
+    if shutil.which("valgrind") is None:
+        missing("valgrind")
+    target = compiled("cc", tmp_path, "-O2", "-DALONE")
+    done = subprocess.run(
+        ["valgrind", "-q", "--error-exitcode=9", target, *CORPUS],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert done.stdout == f"{len(CORPUS)} files\n"
 
 
 def test_parts_in_python(tmp_path):

@@ -5,6 +5,7 @@ which one thing happens after the other: reads without a lock included.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import random
 import time
@@ -104,7 +105,11 @@ def test_concurrent_operations_have_an_order(root, backends):
     barrier = multiprocessing.get_context("fork").Barrier(PROCESSES)
 
     def work(number):
-        return histories(root, number, backends, barrier)
+        try:
+            return histories(root, number, backends, barrier)
+        except BaseException:
+            barrier.abort()  # nobody waits for this one
+            raise
 
     of_each = in_processes(PROCESSES, work)
     state, overlapping = ABSENT, 0
@@ -112,16 +117,20 @@ def test_concurrent_operations_have_an_order(root, backends):
         after = {each[-1] for each in turn}
         assert len(after) == 1
         done = [each for one in turn for each in one[:-1]]
-        first = min(each.returned for each in done)
-        overlapping += sum(each.called < first for each in done) > 1
+        overlapping += any(
+            one.called < other.returned and other.called < one.returned
+            for mine, yours in itertools.combinations(turn, 2)
+            for one in mine[:-1]
+            for other in yours[:-1]
+        )
         last = max(each.returned for each in done)
         (after,) = after
         done.append(Done(last + 1, last + 2, "read", None, after))
         done = without_races_to_create(done)
         assert linearizable(done, state), (state, done)
         state = after
-    # They did run at the same time.
-    assert overlapping > ROUNDS / 10
+    # They did run at the same time, as far as a busy machine lets them.
+    assert overlapping >= 10
 
 
 def test_the_checker_tells_orders_that_cannot_be():

@@ -127,3 +127,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         commit_it(path, file, size - 1);
     return 0;
 }
+
+#ifdef ALONE
+/* Each file that is named, once: for valgrind, or a compiler without fuzzer. */
+int main(int argc, char **argv)
+{
+    static uint8_t data[LONGEST];
+    int at;
+
+    for (at = 1; at < argc; at++) {
+        FILE *file = fopen(argv[at], "rb");
+
+        check(file != NULL, "a file that can be read");
+        (void)LLVMFuzzerTestOneInput(data,
+                                     fread(data, 1, sizeof data, file));
+        (void)fclose(file);
+    }
+    printf("%d files\n", argc - 1);
+    return 0;
+}
+#endif
