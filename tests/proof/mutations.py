@@ -156,6 +156,13 @@ MUTATIONS = [
         FUZZ + " " + RECORD,
     ),
     Mutation(
+        "a sequence number is left out, in C",
+        C,
+        "                          WS_SEQUENCE(slots.header) + 1,",
+        "                          WS_SEQUENCE(slots.header) + 2,",
+        FUZZ + "::test_parser_in_c",
+    ),
+    Mutation(
         "a new file is as short as its record, in C",
         C,
         "#define FIRST_LEN 1024",
@@ -297,14 +304,14 @@ MUTATIONS = [
         "        status = ws_file_named(AT_FDCWD, path, &info);\n"
         "    if (status != WS_OK)\n        return status;\n",
         "    if (status != WS_OK)\n        return status;\n",
-        ORDER,
+        "tests/test_concurrency.py",
     ),
     Mutation(
         "a deleted session can be written, in Python",
         PY,
         "                info.st_nlink != 1 and not file.is_named(path)",
         "                False",
-        ORDER + " tests/test_concurrency.py",
+        "tests/test_concurrency.py",
     ),
     Mutation(
         "what failed after the old session went takes the new one as well",

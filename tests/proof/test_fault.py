@@ -101,10 +101,9 @@ def test_fault_at_every_system_call(tmp_path, backend, scenario):
             tried += 1
             with told(what):
                 assert not attempt.killed
-                # The child has the pipe that it waited at; and perhaps a
-                # descriptor whose close was not carried out at all.
                 assert isinstance(attempt.value, int), attempt.value
-                left = attempt.value - (here + 1)
+                # A close that was not carried out at all may leave one.
+                left = attempt.value - here
                 assert left in ((0, 1) if kind == "close" else (0,))
                 if attempt.error is None:
                     continue  # done all the same, or logged by the sweep
