@@ -30,6 +30,10 @@ OPTIONS = [
     "--disable-sync",
     "--window-size=1100,1000",
 ]
+# What ChromeDriver says of an element whose page was replaced: the first is
+# StaleElementReference, the second comes as an unknown error while the next
+# page is just arriving.
+REPLACED = "stale element|does not belong to the document"
 # Draws the picture in the README: WEBSESSION_PICTURE=.github/demo.png
 PICTURE = os.environ.get("WEBSESSION_PICTURE")
 
@@ -91,13 +95,19 @@ class Page:
         return self.element(f"#{element}").text
 
     def wait(self, condition):
-        from selenium.common.exceptions import StaleElementReferenceException
+        from selenium.common.exceptions import WebDriverException
         from selenium.webdriver.support.ui import WebDriverWait
 
-        # A page that is about to be replaced by the next is no error.
-        return WebDriverWait(
-            self.driver, 30, 0.05, [StaleElementReferenceException]
-        ).until(lambda driver: condition())
+        def holds(driver):
+            try:
+                return condition()
+            except WebDriverException as error:
+                # A page that is about to be replaced by the next is no error.
+                if not re.search(REPLACED, str(error)):
+                    raise
+                return False
+
+        return WebDriverWait(self.driver, 30, 0.05).until(holds)
 
     def wait_for(self, element, pattern):
         self.wait(lambda: re.fullmatch(pattern, self.text(element)))
