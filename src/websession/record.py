@@ -30,8 +30,11 @@ __all__ = [
     "SessionRecord",
     "has_finite_times",
     "is_expired",
+    "later",
+    "origin_of",
     "slot_size",
     "slot_start",
+    "stored_at",
 ]
 
 MAGIC = b"WSF\x01"
@@ -53,6 +56,7 @@ _pack_fields = Struct("<ddIIBB6x").pack
 ORIGIN = Struct("<16xddI4xBB")
 _unpack_lengths = Struct("<32xIIxB").unpack_from
 _unpack_times = Struct("<16xdd").unpack_from
+_unpack_stored = Struct("<24xd").unpack_from
 SUPERSEDE = Struct("<d16s")
 
 
@@ -102,6 +106,14 @@ def is_expired(
     )
 
 
+def later(now: float, stored: float) -> float:
+    """
+    The time a write gets: it never steps back because of a clock that is a
+    little behind, and follows one that was put right.
+    """
+    return stored if 0 < stored - now <= CLOCK_SLACK else now
+
+
 def slot_start(slot: int) -> int:
     """Offset of a slot in the file."""
     return 512 << (slot - 1) if slot else 0
@@ -117,6 +129,19 @@ def record_length(header: bytes) -> int:
     env_len, data_len, flags = _unpack_lengths(header)
     length: int = HEADER_LENGTH + env_len + data_len
     return length + SUPERSEDE.size if flags & SUPERSEDED else length
+
+
+def stored_at(record: bytes) -> float:
+    """When a record, or the record of a header, was stored."""
+    when: float = _unpack_stored(record)[0]
+    return when
+
+
+def origin_of(record: bytes) -> tuple[float, bytes]:
+    """Creation time and env of a record."""
+    created, _, env_len, _, flags = ORIGIN.unpack_from(record)
+    at = HEADER_LENGTH + (SUPERSEDE.size if flags & SUPERSEDED else 0)
+    return created, record[at : at + env_len]
 
 
 def has_finite_times(record: bytes) -> bool:

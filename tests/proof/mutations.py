@@ -246,7 +246,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a clock that steps back takes the time with it",
-        "src/websession/stores/sessionfile.py",
+        "src/websession/record.py",
         "return stored if 0 < stored - now <= CLOCK_SLACK else now",
         "return now",
         MODEL,

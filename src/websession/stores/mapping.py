@@ -19,7 +19,7 @@ from ..exceptions import (
     MaxSessionCountExceeded,
     SessionRenewed,
 )
-from ..record import SessionRecord, is_expired
+from ..record import SessionRecord, is_expired, later
 from .keep import KEEP, SessionInfo
 from .threadlocks import ThreadLock, ThreadLocks
 
@@ -224,9 +224,10 @@ class MappingStore:
                 # Made by the original: from now on its age is known.
                 old[2].created = old[0]
                 self._mapping[CHECKVARS + session_id] = old[2]
-            stored = old[0] if 0 < old[0] - now <= 3600.0 else now
             return self._put(
-                session_id, stored, old[1] if data is KEEP else data
+                session_id,
+                later(now, old[0]),
+                old[1] if data is KEEP else data,
             )
 
     def supersede(

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import time
-from struct import Struct
 
 from .. import _status as status
 from ..exceptions import (
@@ -17,11 +16,13 @@ from ..exceptions import (
 )
 from ..ids import handle
 from ..record import (
-    CLOCK_SLACK,
     HEADER_LENGTH,
     ORIGIN,
     SUPERSEDE,
     SUPERSEDED,
+    later,
+    origin_of,
+    stored_at,
 )
 from .count import SessionCount
 from .errors import loud
@@ -32,33 +33,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["Deadline", "SessionFile", "Tools", "later", "stored_at"]
+__all__ = ["SessionFile", "Tools"]
 
 # How many session files are remembered, and how many bytes of their records,
 # small ones not counted.
 _FILES, _BYTES, _SMALL = 1024, 8 << 20, 8192
-_stored = Struct("<24xd").unpack_from
-
-
-def stored_at(record: bytes) -> float:
-    """When a record, or the record of a header, was stored."""
-    when: float = _stored(record)[0]
-    return when
-
-
-def later(now: float, stored: float) -> float:
-    """
-    The time a write gets: it never steps back because of a clock that is a
-    little behind, and follows one that was put right.
-    """
-    return stored if 0 < stored - now <= CLOCK_SLACK else now
-
-
-def origin_of(record: bytes) -> tuple[float, bytes]:
-    """Creation time and env of a record."""
-    created, _, env_len, _, flags = ORIGIN.unpack_from(record)
-    at = HEADER_LENGTH + (SUPERSEDE.size if flags & SUPERSEDED else 0)
-    return created, record[at : at + env_len]
 
 
 class Deadline:
