@@ -19,7 +19,7 @@ import pytest
 
 import websession.demo
 from support import file_of, session_files
-from websession.demo import app as demo_app
+from websession.demo import site as demo_site
 from websession.demo.app import make_app
 from websession.ids import handle
 
@@ -250,7 +250,7 @@ def during_a_slow_request(root, monkeypatch):
         begun.set()
         assert go.wait(30)
 
-    monkeypatch.setattr(demo_app, "time", SimpleNamespace(sleep=wait))
+    monkeypatch.setattr(demo_site, "time", SimpleNamespace(sleep=wait))
 
     def run(act, form=b"action=slow"):
         browser = Browser(make_app(root))

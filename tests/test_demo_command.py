@@ -20,7 +20,7 @@ import pytest
 from conftest import missing
 from support import session_files, started, stop, until
 from websession.cli import main
-from websession.demo import cgi_app, on_uwsgi, selftest
+from websession.demo import cgi_app, load, on_uwsgi, selftest
 
 
 def need(server):
@@ -193,8 +193,7 @@ def test_the_selftest_fails_when_the_server_does_not_start(
 
 def tallies(*counters, pids=(1, 2), errors=()):
     return [
-        selftest.Tally([list(own)], set(pids), list(errors))
-        for own in counters
+        load.Tally([list(own)], set(pids), list(errors)) for own in counters
     ]
 
 
@@ -223,7 +222,7 @@ def tallies(*counters, pids=(1, 2), errors=()):
     ],
 )
 def test_what_the_selftest_finds(seen, final, expected):
-    assert selftest.problems(seen, [final], workers=4) == expected
+    assert load.problems(seen, [final], workers=4) == expected
 
 
 # As a CGI script without a server

@@ -5,25 +5,16 @@ The demo as a WSGI application: how a web application uses the middleware.
 from __future__ import annotations
 
 import os
-import time
 
-from .. import BACKEND, FileStore, WebSession
-from ..exceptions import (
-    InvalidSessionId,
-    SessionExpired,
-    SessionRenewed,
-    SessionStoreError,
-)
-from ..ids import handle
+from .. import FileStore, WebSession
+from ..exceptions import SessionStoreError
 from ..web import SessionCookie
 from ..wsgi import SessionMiddleware
-from .page import page
-from .request import BadRequest, Request, Response
+from .site import IDLE, LIFETIME, Demo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
 
     from _typeshed.wsgi import (
         StartResponse,
@@ -31,25 +22,14 @@ if TYPE_CHECKING:
         WSGIEnvironment,
     )
 
-    from ..web import Session
+__all__ = ["ID_LENGTH", "default_directory", "make_app"]
 
-__all__ = ["IDLE", "LIFETIME", "NOTES", "default_directory", "make_app"]
-
-# Seconds. Short, so that one can see sessions expire.
-IDLE = 60
+# Seconds from the last store to the removal of an expired session.
 REMOVE = 120
-LIFETIME = 600
 # What a slow request takes; 0 in tests that need none.
 SLOW = 3.0
 
 ID_LENGTH = 32
-# Each is a key of the session: what two tabs store is merged by keys.
-NOTES = ("left", "right")
-
-_MOST_LISTED = 50
-_LONGEST_NAME = 40
-_KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_STATIC = ("style.css", "app.js", "icon.svg")
 
 
 def default_directory() -> str:
@@ -120,222 +100,3 @@ def _without_store_errors(app: WSGIApplication) -> WSGIApplication:
         return [sentence]
 
     return guarded
-
-
-class Demo:
-    """
-    The application inside the middleware; `make_app` makes it.
-    """
-
-    def __init__(self, sessions: WebSession, slow: float) -> None:
-        self._sessions = sessions
-        self._slow = slow
-
-    def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        request = Request(environ)
-        try:
-            response = self._answer(request)
-        except BadRequest as error:
-            response = Response(
-                f"{error.sentence}\n", error.status, "text/plain"
-            )
-        return response.send(request, start_response)
-
-    def _answer(self, request: Request) -> Response:
-        pages = {
-            ("/", "GET"): self._show,
-            ("/", "HEAD"): self._show,
-            ("/", "POST"): self._post,
-            ("/api/state", "GET"): self._state,
-            ("/api/sessions", "GET"): self._list,
-            ("/api/increment", "POST"): self._increment,
-        }
-        for name in _STATIC:
-            pages[f"/static/{name}", "GET"] = _static
-        do = pages.get((request.path, request.method))
-        if do is not None:
-            return do(request)
-        methods = [method for path, method in pages if path == request.path]
-        if not methods:
-            raise BadRequest("404 Not Found", "There is nothing here.")
-        return Response(
-            "Not like that.\n",
-            "405 Method Not Allowed",
-            "text/plain",
-            (("Allow", ", ".join(methods)),),
-        )
-
-    # What there is to see
-
-    def _show(self, request: Request, sentence: str = "") -> Response:
-        state = self._facts(request.session)
-        if sentence:
-            state["notice"] = sentence
-        return Response(page(state, self._listing(request), request.base))
-
-    def _state(self, request: Request) -> Response:
-        # The page asks every few seconds: that is no sign of life.
-        request.session.keep_alive = False
-        return _json(self._facts(request.session))
-
-    def _list(self, request: Request) -> Response:
-        request.session.keep_alive = False
-        return _json(self._listing(request))
-
-    def _facts(self, session: Session) -> dict[str, Any]:
-        facts: dict[str, Any] = {
-            "pid": os.getpid(),
-            "backend": BACKEND,
-            "session": None,
-            "notice": "",
-            "notes": _notes(session),
-        }
-        if session.id is not None:
-            facts["session"] = self._about(session, session.id)
-        elif isinstance(session.ended, SessionExpired):
-            facts["notice"] = (
-                "Your session has expired. Its notes are still here: save "
-                "them to begin a new one."
-            )
-            facts["notes"] = _notes(session.ended.session_data)
-        elif session.ended is not None:
-            facts["notice"] = "There is no such session (any more)."
-        return facts
-
-    def _about(self, session: Session, session_id: str) -> dict[str, Any]:
-        now = self._sessions.now()
-        idle = IDLE - (now - (session.stored or now))
-        life = LIFETIME - (now - (session.created or now))
-        return {
-            "handle": handle(session_id).decode("ascii"),
-            "user": session.get("user", ""),
-            "counter": session.get("counter", 0),
-            "slow": session.get("slow", 0),
-            "idle_left": round(max(0.0, idle), 1),
-            "life_left": round(max(0.0, life), 1),
-        }
-
-    def _listing(self, request: Request) -> dict[str, Any]:
-        """The sessions in the directory, without their IDs."""
-        now = self._sessions.now()
-        found = sorted(
-            self._sessions.listSessions(),
-            key=lambda info: info.stored,
-            reverse=True,
-        )
-        session_id = request.session.id
-        mine = handle(session_id).decode("ascii") if session_id else ""
-        return {
-            "total": len(found),
-            "sessions": [
-                {
-                    "handle": info.handle,
-                    "age": round(max(0.0, now - info.created), 1),
-                    "idle": round(max(0.0, now - info.stored), 1),
-                    "bytes": info.size,
-                    "mine": info.handle == mine,
-                }
-                for info in found[:_MOST_LISTED]
-            ],
-        }
-
-    # What there is to do
-
-    def _post(self, request: Request) -> Response:
-        request.check_origin()
-        form = request.form()
-        do = {
-            "login": self._log_in,
-            "logout": self._log_out,
-            "renew": self._renew,
-            "save": self._save,
-            "slow": self._be_slow,
-        }.get(form.get("action", ""))
-        if do is None:
-            raise BadRequest(
-                "400 Bad Request", "That is no button of this page."
-            )
-        do(request.session, form)
-        if request.wants_json:
-            return _json({"pid": os.getpid()})
-        return request.redirect()
-
-    def _log_in(self, session: Session, form: dict[str, str]) -> None:
-        name = form.get("name", "").strip()[:_LONGEST_NAME]
-        if not name:
-            raise BadRequest("400 Bad Request", "Under which name?")
-        # Whoever knew the ID before does not know it now.
-        session.regenerate()
-        session["user"] = name
-
-    def _log_out(self, session: Session, form: dict[str, str]) -> None:
-        session.invalidate()
-
-    def _renew(self, session: Session, form: dict[str, str]) -> None:
-        if session.id is not None:
-            session.regenerate()
-
-    def _save(self, session: Session, form: dict[str, str]) -> None:
-        note = form.get("note", "")
-        if note not in NOTES:
-            raise BadRequest("400 Bad Request", "There is no such note.")
-        self._read_and_wait(session, form.get("slowly") == "yes")
-        session[note] = form.get("text", "")
-
-    def _be_slow(self, session: Session, form: dict[str, str]) -> None:
-        self._read_and_wait(session, True)
-        if session.id is not None:
-            session["slow"] = session.get("slow", 0) + 1
-
-    def _read_and_wait(self, session: Session, slowly: bool) -> None:
-        session.get("user")  # it is loaded now, and others go on
-        if slowly:
-            time.sleep(self._slow)
-
-    def _increment(self, request: Request) -> Response:
-        """Counts in the session, made if the request names none."""
-        request.check_origin()
-        session = request.session
-        answer: dict[str, object] = {"pid": os.getpid()}
-        if session.id is None and session.ended is not None:
-            return _gone(answer)
-        try:
-            session.atomically(_count)
-        except SessionRenewed:
-            answer["error"] = "session has a new ID"
-            return _json(answer, "409 Conflict")
-        except InvalidSessionId:
-            return _gone(answer)
-        answer["counter"] = session["counter"]
-        return _json(answer)
-
-
-def _count(data: dict[str, Any]) -> None:
-    data["counter"] = data.get("counter", 0) + 1
-
-
-def _notes(data: Any) -> dict[str, str]:
-    return {note: data.get(note, "") for note in NOTES}
-
-
-def _gone(answer: dict[str, object]) -> Response:
-    """The middleware clears the cookie."""
-    return _json({**answer, "error": "no such session"}, "410 Gone")
-
-
-def _json(answer: object, status: str = "200 OK") -> Response:
-    import json
-
-    return Response(json.dumps(answer) + "\n", status, "application/json")
-
-
-def _static(request: Request) -> Response:
-    """A file of the page's; only known names lead here."""
-    name = request.path.rpartition("/")[2]
-    path = os.path.join(os.path.dirname(__file__), "static", name)
-    with open(path, "rb") as file:
-        content = file.read()
-    kind = _KINDS[name.rpartition(".")[2]]
-    return Response(content, kind=kind, cache="no-cache")

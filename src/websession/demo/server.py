@@ -12,7 +12,8 @@ from contextlib import contextmanager
 
 from ..exceptions import SessionStoreError
 from . import on_gunicorn, on_uwsgi, on_wsgiref
-from .app import IDLE, LIFETIME, make_app
+from .app import make_app
+from .site import IDLE, LIFETIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
