@@ -79,6 +79,19 @@ def repeat(start, call):
     ]
 
 
+def shared(kind, where, count, data):
+    """
+    A store with so many sessions for several processes: the keys, a function
+    that opens it in one of them, and one that ends it.
+    """
+    maker = kind(where)
+    keys = maker.fill(count, data)
+    if hasattr(maker, "join"):  # a server, which lives as long as its maker
+        return keys, maker.join, maker.close
+    maker.close()
+    return keys, lambda: kind(where), lambda: None
+
+
 def summary(results, **more):
     return {
         "per second": int(sum(count for count, _ in results) / SECONDS),
@@ -92,13 +105,7 @@ def summary(results, **more):
 def test_sessions_of_their_own(note, place, kind, processes):
     data = data_of(SIZE)
     where = place / f"own-{kind.__name__}-{processes}"
-    maker = kind(where)
-    keys = maker.fill(SESSIONS * processes, data)
-    if hasattr(maker, "join"):
-        join = maker.join
-    else:
-        maker.close()
-        join = lambda: kind(where)  # noqa: E731
+    keys, join, end = shared(kind, where, SESSIONS * processes, data)
 
     def work(number, start):
         contestant = join()
@@ -115,8 +122,7 @@ def test_sessions_of_their_own(note, place, kind, processes):
         kind.name,
         lambda: summary(in_processes(processes, work)),
     )
-    if hasattr(maker, "join"):
-        maker.close()
+    end()
 
 
 @pytest.mark.parametrize("processes", PROCESSES)
@@ -149,13 +155,7 @@ def increment(data):
 @pytest.mark.parametrize("processes", PROCESSES)
 def test_one_session(note, place, kind, processes):
     where = place / f"one-{kind.__name__}-{processes}"
-    maker = kind(where)
-    (key,) = maker.fill(1, data_of(SIZE))
-    if hasattr(maker, "join"):
-        join = maker.join
-    else:
-        maker.close()
-        join = lambda: kind(where)  # noqa: E731
+    (key,), join, end = shared(kind, where, 1, data_of(SIZE))
 
     def work(number, start):
         contestant = join()
@@ -180,5 +180,4 @@ def test_one_session(note, place, kind, processes):
         return summary(results, **{"lost, %": 100 * (done - kept) / done})
 
     note(f"increments of one session, processes: {processes}", kind.name, run)
-    if hasattr(maker, "join"):
-        maker.close()
+    end()
