@@ -5,7 +5,6 @@ which states of each session may be found afterwards.
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import suppress
 
@@ -56,7 +55,7 @@ class Scenario:
 
     limit: int | None = None
     before: object = "old"
-    after: dict[str, tuple[object, ...]] = {}  # noqa: RUF012 - read only
+    after: dict[str, tuple[object, ...]] = {}
 
     def open(self, root, backend, now=0.0):
         # As few directories as can be: a sweep looks into each.
@@ -85,6 +84,22 @@ class Scenario:
         """The operation, as a function that does it and nothing else."""
         ws = self.open(root, backend)
         return lambda: self.perform(ws)
+
+    def copies(self, directory, backend):
+        """
+        A function that makes a store, prepared and to be broken, with the name
+        that it is given; it returns the store's path and the operation on it.
+        """
+        template = directory / "template"
+        self.prepare(template, backend)
+
+        def fresh(name):
+            root = directory / name
+            if template.exists():
+                shutil.copytree(template, root, symlinks=True)
+            return root, self.ready(root, backend)
+
+        return fresh
 
     def perform(self, ws):
         raise NotImplementedError
@@ -135,7 +150,7 @@ def state_of(ws, session_id):
 
 class Create(Scenario):
     before = None
-    after = {NEW: (GONE, "new")}  # noqa: RUF012
+    after = {NEW: (GONE, "new")}
 
     def perform(self, ws):
         ws.newSession(data="new")
@@ -149,7 +164,7 @@ class CreateInANewStore(Scenario):
     """With the first opening of a store: its key, its marker, a shard."""
 
     before = None
-    after = {NEW: (GONE, "new")}  # noqa: RUF012
+    after = {NEW: (GONE, "new")}
 
     def prepare(self, root, backend):
         pass
@@ -170,7 +185,7 @@ class RepairTheCount(Scenario):
 
     limit = 50
     before = None
-    after = {NEW: (GONE, "new")}  # noqa: RUF012
+    after = {NEW: (GONE, "new")}
 
     def prepare(self, root, backend):
         super().prepare(root, backend)
@@ -187,21 +202,21 @@ class RepairTheCount(Scenario):
 
 
 class Store(Scenario):
-    after = {OLD: ("old", "new")}  # noqa: RUF012
+    after = {OLD: ("old", "new")}
 
     def perform(self, ws):
         ws.storeSession(OLD, "new")
 
 
 class StoreWhatIsLarger(Scenario):
-    after = {OLD: ("old", LARGE)}  # noqa: RUF012
+    after = {OLD: ("old", LARGE)}
 
     def perform(self, ws):
         ws.storeSession(OLD, LARGE)
 
 
 class Retrieve(Scenario):
-    after = {OLD: ("old",)}  # noqa: RUF012
+    after = {OLD: ("old",)}
 
     def perform(self, ws):
         assert ws.retrieveSession(OLD) == "old"
@@ -209,28 +224,28 @@ class Retrieve(Scenario):
 
 class RetrieveWhatIsLarge(Scenario):
     before = LARGE
-    after = {OLD: (LARGE,)}  # noqa: RUF012
+    after = {OLD: (LARGE,)}
 
     def perform(self, ws):
         assert ws.retrieveSession(OLD) == LARGE
 
 
 class Update(Scenario):
-    after = {OLD: ("old", "older")}  # noqa: RUF012
+    after = {OLD: ("old", "older")}
 
     def perform(self, ws):
         ws.updateSession(OLD, lambda data: data + "er")
 
 
 class Touch(Scenario):
-    after = {OLD: ("old",)}  # noqa: RUF012
+    after = {OLD: ("old",)}
 
     def perform(self, ws):
         ws.touchSession(OLD)
 
 
 class Delete(Scenario):
-    after = {OLD: ("old", GONE)}  # noqa: RUF012
+    after = {OLD: ("old", GONE)}
 
     def perform(self, ws):
         ws.deleteSession(OLD)
@@ -242,7 +257,7 @@ class DeleteCounted(Delete):
 
 class Regenerate(Scenario):
     grace = 0
-    after = {OLD: ("old", GONE), NEW: (GONE, "old")}  # noqa: RUF012
+    after = {OLD: ("old", GONE), NEW: (GONE, "old")}
 
     def perform(self, ws):
         ws.regenerateSession(OLD, grace=self.grace)
@@ -253,7 +268,7 @@ class Regenerate(Scenario):
 
 class RegenerateWithGrace(Regenerate):
     grace = 30
-    after = {OLD: ("old",), NEW: (GONE, "old")}  # noqa: RUF012
+    after = {OLD: ("old",), NEW: (GONE, "old")}
 
     def repair(self, ws):
         # A session that was marked and not yet superseded counts again.
@@ -275,7 +290,7 @@ class RegenerateCountedWithGrace(RegenerateWithGrace):
 class Sweep(Scenario):
     """Three expired, one whose grace is over, the rest alive."""
 
-    after = {OLD: ("old",)}  # noqa: RUF012
+    after = {OLD: ("old",)}
     expired = ("expiredOne11", "expiredTwo22", "expiredThr33")
 
     def prepare(self, root, backend):
@@ -309,7 +324,7 @@ class SweepCounted(Sweep):
 class SetAside(Scenario):
     """A damaged file is moved, when it is met."""
 
-    after = {OLD: (GONE,)}  # noqa: RUF012
+    after = {OLD: (GONE,)}
 
     def prepare(self, root, backend):
         super().prepare(root, backend)
@@ -332,7 +347,7 @@ class SetAside(Scenario):
 
 
 class LockSession(Scenario):
-    after = {OLD: ("old", "new")}  # noqa: RUF012
+    after = {OLD: ("old", "new")}
 
     def perform(self, ws):
         with ws.lockSession(OLD, timeout=1):
@@ -350,9 +365,3 @@ SCENARIOS = [
     DeleteCounted, Regenerate, RegenerateWithGrace, RegenerateCounted,
     RegenerateCountedWithGrace, Sweep, SweepCounted, SetAside, LockSession,
 ]  # fmt: skip
-
-
-def copy_of(template, root):
-    """A store like the template's, to be broken."""
-    if os.path.exists(template):
-        shutil.copytree(template, root, symlinks=True)

@@ -17,7 +17,7 @@ import pytest
 import websession
 from effort import LONG
 from injection import Attempt, chosen, need_strace, places_of, told
-from scenarios import SCENARIOS, copy_of
+from scenarios import SCENARIOS
 from shim import shimmed
 from support import open_descriptors
 
@@ -74,14 +74,7 @@ def faults_at(kind, number):
 def test_fault_at_every_system_call(tmp_path, backend, scenario):
     need_strace()
     scenario = scenario()
-    template = tmp_path / "template"
-    scenario.prepare(template, backend)
-
-    def fresh(name):
-        root = tmp_path / name
-        copy_of(template, root)
-        return root, scenario.ready(root, backend)
-
+    fresh = scenario.copies(tmp_path, backend)
     here = open_descriptors()
     places = chosen(places_of(fresh("dry")[1]))
     tried = 0

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from injection import Attempt, chosen, need_strace, places_of, told
-from scenarios import SCENARIOS, copy_of
+from scenarios import SCENARIOS
 from shim import shimmed
 from support import open_descriptors
 
@@ -39,14 +39,7 @@ for root in sys.argv[2:]:
 def test_killed_at_every_system_call(tmp_path, backend, scenario):
     need_strace()
     scenario = scenario()
-    template = tmp_path / "template"
-    scenario.prepare(template, backend)
-
-    def fresh(name):
-        root = tmp_path / name
-        copy_of(template, root)
-        return root, scenario.ready(root, backend)
-
+    fresh = scenario.copies(tmp_path, backend)
     before = open_descriptors()
     places = places_of(fresh("dry")[1])
     roots, killed = [], 0
