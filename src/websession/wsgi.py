@@ -9,6 +9,7 @@ In the application, `environ["websession.session"]` is the request's `Session`.
 from __future__ import annotations
 
 from .exceptions import MaxSessionCountExceeded, SessionLocked
+from .web import refusal
 from .web.cookie import SessionCookie
 from .web.events import log_event
 from .web.headers import with_session
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["ENVIRON_KEY", "SessionMiddleware"]
 
 ENVIRON_KEY = "websession.session"
-
-_BUSY = b"Another request of this session is at work. Try again later.\n"
-_FULL = b"There are too many sessions at present. Try again later.\n"
 
 
 class SessionMiddleware:
@@ -102,7 +100,7 @@ class SessionMiddleware:
             try:
                 session.lock(self._lock_timeout, _label(environ))
             except SessionLocked:
-                return answer.refuse(_BUSY)
+                return answer.refuse(refusal.BUSY)
         try:
             body = self._app(environ, answer.start)
         except BaseException:
@@ -180,7 +178,7 @@ class _Answer:
             self._begin()
         except MaxSessionCountExceeded:
             _close(body)
-            return self.refuse(_FULL)
+            return self.refuse(refusal.FULL)
         except BaseException:
             _close(body)
             raise
@@ -189,13 +187,7 @@ class _Answer:
     def refuse(self, sentence: bytes) -> list[bytes]:
         """Answers in the place of the application."""
         self._write = self._start_response(
-            "503 Service Unavailable",
-            [
-                ("Content-Type", "text/plain; charset=utf-8"),
-                ("Content-Length", str(len(sentence))),
-                ("Retry-After", "1"),
-                ("Cache-Control", "no-store"),
-            ],
+            "503 Service Unavailable", refusal.headers(sentence)
         )
         return [sentence]
 

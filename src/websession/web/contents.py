@@ -190,16 +190,27 @@ class Contents:
             self._to_browser = _CLEAR
             self._manager.emit("drop", session_id, "deleted or expired")
 
+    def for_browser(self) -> str | None:
+        """
+        What the browser is to know after `commit`: the ID, an empty string if
+        it is to forget the one it has, None if nothing changes for it.
+        """
+        if self._to_browser == _SET:
+            return self._id
+        return "" if self._to_browser == _CLEAR else None
+
     def cookie(self) -> str | None:
         """
         The value of the ``Set-Cookie`` header that the response needs after
         `commit`; None: none.
         """
-        if self._to_browser == _SET and self._id is not None:
-            return self._manager.cookie.set(self._id, self._https)
-        if self._to_browser == _CLEAR:
-            return self._manager.cookie.clear(self._https)
-        return None
+        session_id = self.for_browser()
+        if session_id is None:
+            return None
+        cookie = self._manager.cookie
+        if session_id:
+            return cookie.set(session_id, self._https)
+        return cookie.clear(self._https)
 
     # Storing
 

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from ..serializers import Serializer
     from ..stores.protocol import SessionStore
 
-__all__ = ["SessionManager"]
+__all__ = ["SessionManager", "as_websession", "opened"]
 
 # OWASP and ASVS 5 want both limits on the server; 32 characters of 65 are 192
 # bits (ASVS 5: 128).
@@ -75,7 +76,7 @@ class SessionManager:
         grace: float = 10.0,
         on_event: Callable[[SessionEvent], object] = log_event,
     ) -> None:
-        self.sessions = _as_websession(sessions)
+        self.sessions = as_websession(sessions)
         self.cookie = cookie or SessionCookie()
         self.grace = grace
         self._on_event = on_event
@@ -143,18 +144,33 @@ class SessionManager:
             )
 
 
-def _as_websession(sessions: Any) -> WebSession:
+def opened(sessions: Any, serializer: str | Serializer = "json") -> Any:
+    """
+    A `WebSession` or a store as it is; of the path of a directory a
+    `FileStore` with `serializer`.
+    """
+    if isinstance(sessions, WebSession) or hasattr(sessions, "commit"):
+        return sessions
+    from ..stores.file import FileStore
+
+    # Raises what is clear if it is no path at all.
+    return FileStore(sessions, serializer=serializer)
+
+
+def as_websession(
+    sessions: Any, idle: float = IDLE, lifetime: float = LIFETIME
+) -> WebSession:
+    """
+    What an adapter was given: a `WebSession` as it is, or one made of a store
+    or a path, with these limits in seconds.
+    """
+    sessions = opened(sessions)
     if isinstance(sessions, WebSession):
         return sessions
-    if not hasattr(sessions, "commit"):
-        from ..stores.file import FileStore
-
-        # Raises what is clear if it is no path at all.
-        sessions = FileStore(sessions, serializer="json")
     return WebSession(
         sessions,
-        expireRemove=IDLE,
-        maxLifetime=LIFETIME,
+        expireRemove=idle,
+        maxLifetime=lifetime,
         crossCheckVars=(),
         sessionIDLength=ID_LENGTH,
     )
