@@ -4,84 +4,16 @@ session, below /locked with the session to itself, below /impatient too but
 without waiting long for that. As a script it is for CGI.
 """
 
-import json
 import os
-import signal
 import sys
-import time
 from urllib.parse import parse_qsl
 
-from websession import BACKEND, FileStore, WebSession
+from probe_actions import act, wait
+from websession import FileStore, WebSession
 from websession.web import SessionCookie
 from websession.wsgi import SessionMiddleware
 
 LOCKS = {"/locked": 30.0, "/impatient": 0.1}
-
-
-def wait(query):
-    """Says that it is here, and waits until it may go on."""
-    gate = query.get("gate")
-    if gate is None:
-        return
-    with open(f"{gate}.begun", "x"):
-        pass
-    for _ in range(30_000):
-        if os.path.exists(f"{gate}.go"):
-            return
-        time.sleep(0.001)
-    raise TimeoutError("nobody opened the gate")
-
-
-def count(session, query):
-    def add(data):
-        data["count"] = data.get("count", 0) + 1
-
-    session.atomically(add)
-    return session["count"]
-
-
-def put(session, query):
-    """Reads, waits, then sets a key."""
-    value = session.get(query["key"])
-    wait(query)
-    session[query["key"]] = query["value"]
-    return value
-
-
-def add(session, query):
-    """What loses updates unless the session is locked."""
-    value = session.get("sum", 0)
-    wait(query)
-    time.sleep(0.05)
-    session["sum"] = value + 1
-    return value + 1
-
-
-def append(session, query):
-    session.setdefault("nested", {"list": []})["list"].append(query["value"])
-
-
-def die(session, query):
-    session["died"] = True
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def log_in(session, query):
-    session.regenerate()
-    session["user"] = query["name"]
-
-
-ACTIONS = {
-    "/count": count,
-    "/put": put,
-    "/add": add,
-    "/append": append,
-    "/die": die,
-    "/get": lambda session, query: dict(session),
-    "/log-in": log_in,
-    "/log-out": lambda session, query: session.invalidate(),
-    "/nothing": lambda session, query: None,
-}
 
 
 def stream(session, start_response, query):
@@ -103,12 +35,10 @@ def split(path):
 def app(environ, start_response):
     session = environ["websession.session"]
     _, path = split(environ.get("PATH_INFO", ""))
-    query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
+    query = environ.get("QUERY_STRING", "")
     if path == "/stream":
-        return stream(session, start_response, query)
-    value = ACTIONS[path](session, query)
-    answer = {"value": value, "pid": os.getpid(), "backend": BACKEND}
-    body = json.dumps(answer).encode()
+        return stream(session, start_response, dict(parse_qsl(query)))
+    body = act(session, path, query)
     start_response(
         "200 OK",
         [

@@ -139,20 +139,37 @@ def running(command, root, site, environment=None):
 
 
 def environment_of(sessions):
-    return {"PROBE_SESSIONS": str(sessions)}
+    """Where a probe finds the sessions, and what it imports."""
+    tests = Path(__file__).parent
+    probes = [str(tests), str(tests / "frameworks" / "probes")]
+    return {
+        "PROBE_SESSIONS": str(sessions),
+        "PYTHONPATH": os.pathsep.join(probes),
+    }
 
 
 @contextlib.contextmanager
-def gunicorn(root, *options):
+def gunicorn(root, *options, app="probe_app"):
     if find_spec("gunicorn") is None:
         missing("gunicorn")
     sessions = Path(root, "sessions")
     command = [sys.executable, "-m", "gunicorn", "-w", str(WORKERS)]
-    command += ["-b", f"unix:{root}/socket", *options, "probe_app"]
-    environment = environment_of(sessions)
-    environment["PYTHONPATH"] = str(Path(__file__).parent)
+    command += ["-b", f"unix:{root}/socket", *options, app]
     site = Site(f"{root}/socket", sessions)
-    with running(command, root, site, environment):
+    with running(command, root, site, environment_of(sessions)):
+        yield site
+
+
+@contextlib.contextmanager
+def python(root, *arguments):
+    """A server that is a Python program; ``{socket}`` is where it listens."""
+    sessions = Path(root, "sessions")
+    socket = f"{root}/socket"
+    command = [sys.executable, *arguments]
+    command = [each.replace("{socket}", socket) for each in command]
+    with running(
+        command, root, Site(socket, sessions), environment_of(sessions)
+    ) as site:
         yield site
 
 
@@ -216,7 +233,8 @@ def apache(root):
         Path(filelock.__file__).parent,
     ):
         shutil.copytree(package, code / package.name)
-    shutil.copy(Path(__file__).parent / "probe_app.py", code)
+    for name in "probe_app.py", "probe_actions.py":
+        shutil.copy(Path(__file__).parent / name, code)
     (root / "run").mkdir()
     sessions = root / "private" / "sessions"
     sessions.parent.mkdir(mode=0o700)
@@ -254,8 +272,9 @@ SERVERS = {
 
 
 @contextlib.contextmanager
-def serving(name):
+def serving(start):
+    """The site that `start` brings up in a directory of its own."""
     # The path of a socket must be short.
     with tempfile.TemporaryDirectory(prefix="ws-") as root:
-        with SERVERS[name](root) as site:
+        with start(root) as site:
             yield site
