@@ -207,6 +207,9 @@ static int check_conditions(ws_slots *slots, const uint8_t *record,
         return WS_CONFLICT;
     if (!same_origin(slots, record))
         return WS_CONFLICT;
+    /* Only who knows the live record may change the session's idle limit. */
+    if (expected == NULL && WS_IDLE(header) != WS_IDLE(record))
+        return WS_CONFLICT;
     if (WS_SEQUENCE(header) == UINT64_MAX)
         return WS_EXHAUSTED;
     return WS_OK;

@@ -30,6 +30,8 @@ uint64_t ws_record_len(const uint8_t *header)
 int ws_record_expired(const uint8_t *header,
                       double now, double idle, double lifetime)
 {
+    if (WS_IDLE(header) > 0)
+        idle = WS_IDLE(header);
     if (idle > 0 && now - WS_STORED(header) > idle)
         return 1;
     return lifetime > 0 && now - WS_CREATED(header) > lifetime;
@@ -155,7 +157,7 @@ static int crc_fits(ws_slots *slots, int slot, const uint8_t *header)
 static int header_unsupported(const uint8_t *header)
 {
     return (WS_FLAGS(header) & ~WS_FLAG_SUPERSEDED) != 0 ||
-           !all_zero(header + 42, 6);
+           !all_zero(header + 42, 2);
 }
 
 static int header_damaged(const uint8_t *header)

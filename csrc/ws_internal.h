@@ -29,6 +29,7 @@ void ws_put_u64(uint8_t *p, uint64_t value);
 #define WS_ENV_LEN(header) ws_get_u32((header) + 32)
 #define WS_DATA_LEN(header) ws_get_u32((header) + 36)
 #define WS_FLAGS(header) ((header)[41])
+#define WS_IDLE(header) ws_get_u32((header) + 44)
 
 /* zlib's CRC-32, continued from crc. */
 uint32_t ws_crc32(uint32_t crc, const uint8_t *data, size_t len);
@@ -36,7 +37,10 @@ uint32_t ws_crc32(uint32_t crc, const uint8_t *data, size_t len);
 /* The whole length of the record that this header begins. */
 uint64_t ws_record_len(const uint8_t *header);
 
-/* 1 if now is later than both limits allow (0: no limit), else 0. */
+/*
+ * 1 if now is later than both limits allow (0: no limit), else 0.  A session
+ * with an idle limit of its own goes by that.
+ */
 int ws_record_expired(const uint8_t *header,
                       double now, double idle, double lifetime);
 

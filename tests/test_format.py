@@ -21,7 +21,7 @@ MAKE = runpy.run_path(str(GOLDEN / "make.py"))
 
 # magic, CRC, sequence, created, stored, length of env and data, serialiser,
 # flags, reserved, MAC
-HEADER = struct.Struct("<4sIQddII BB6s 16s")
+HEADER = struct.Struct("<4sIQddII BB2sI 16s")
 
 ENV = b'{"REMOTE_ADDR":"192.0.2.7"}'
 LARGE = b'{"text":"' + b"0123456789" * 500 + b'"}'
@@ -58,6 +58,10 @@ LIVE = {
         b"9022b32c4d10de13eb92ccd6078138e3", 641, 512,
         2, 1700000060.0, 2, 1, ENV, b'{"user":"bob"}',
     ),
+    "own-limit": (
+        b"222c2ee8831c2fcd8bf798b95052b478", 1024, 512,
+        2, 1700000060.0, 2, 0, ENV, b'{"user":"eve"}',
+    ),
     "torn": (
         b"5a9a486a96b29d1dc34be1c1732b27d5", 613, 512,
         2, 1700000001.0, 2, 0, ENV, b'{"step":2}',
@@ -81,6 +85,10 @@ DECODED = {
     "large": (
         "golden-large", 1700000000.0, 1700000001.0,
         {"REMOTE_ADDR": "192.0.2.7"}, {"text": "0123456789" * 500},
+    ),
+    "own-limit": (
+        "golden-own-limit", 1700000000.0, 1700000060.0,
+        {"REMOTE_ADDR": "192.0.2.7"}, {"user": "eve"},
     ),
     "torn": (
         "golden-torn", 1700000000.0, 1700000001.0,
@@ -183,8 +191,9 @@ def test_golden_session_is_read(name, backend_module, session_file, keyring):
     assert fields[1] == zlib.crc32(raw[8:], zlib.crc32(handle))
     assert fields[2:10] == (
         sequence, 1700000000.0, stored, len(env), len(data), serializer,
-        flags, b"\0\0\0\0\0\0",
+        flags, b"\0\0",
     )  # fmt: skip
+    assert fields[10] == (2592000 if name == "own-limit" else 0)
     assert raw.endswith(env + data)
     assert len(raw) == 64 + 24 * flags + len(env) + len(data)
     assert content[offset : offset + len(raw)] == raw
@@ -246,6 +255,7 @@ def test_golden_session_in_a_store_is_decoded(name, store):
     assert record.env == env
     assert record.data == data
     assert record.superseded is False
+    assert record.idle == (2592000 if name == "own-limit" else 0)
 
 
 def test_superseded_golden_session_reads_until_its_time(store):
@@ -270,13 +280,14 @@ def test_superseded_golden_session_is_not_written(store):
 def test_golden_sessions_are_listed(store):
     listed = sorted((each.handle, each.size) for each in store.entries())
     assert listed == [
+        ("222c2ee8831c2fcd8bf798b95052b478", 14),
         ("39176f5edebe0e7454b0c29ac71cace9", 40),
         ("5a9a486a96b29d1dc34be1c1732b27d5", 10),
         ("83cd5d4f28cb860a2f05e15955830570", 5011),
         ("94eb7a80f07d44a42dd084010bb524c9", 14),
         ("d69023287544881f9d9eaaaf96284513", 39),
     ]
-    assert len(store) == 5
+    assert len(store) == 6
 
 
 def test_pickled_golden_session_is_refused_unless_accepted(

@@ -29,7 +29,7 @@ NAME = b"94eb7a80f07d44a42dd084010bb524c9"
 STORE_ID = bytes(range(16))
 SECRET = bytes(range(32, 64))
 KEYRING = Keyring([SECRET], STORE_ID)
-HEADER = struct.Struct("<4sIQddIIBB6s16s")
+HEADER = struct.Struct("<4sIQddIIBB2sI16s")
 
 CREATED = 1700000000.0
 
@@ -465,7 +465,7 @@ UNSUPPORTED = {
     "flag": (41, b"\x02"),
     "highest flag": (41, b"\x80"),
     "first reserved byte": (42, b"\x01"),
-    "last reserved byte": (47, b"\x01"),
+    "last reserved byte": (43, b"\x01"),
 }
 
 
@@ -601,6 +601,7 @@ ODD_TIMES = [
     math.nan, math.inf, -math.inf,
 ]  # fmt: skip
 SEQUENCES = [0, 1, 2, 3, 255, 256, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1]
+IDLE_LIMITS = [1, 59, 61, 2**31, 2**32 - 1]
 LENGTHS = [0, 1, 360, 384, 424, 425, 448, 449, 4000, 2**31, 2**32 - 1]
 MAGICS = [b"WSF\x02", b"WSF\xff", b"WSF\0", b"wsf\1", b"WSE\1", bytes(4)]
 
@@ -629,7 +630,8 @@ def records(draw):
         draw(mostly(st.just(len(data)), st.sampled_from(LENGTHS))),
         draw(st.integers(0, 255)),
         flags,
-        draw(mostly(st.just(bytes(6)), st.binary(min_size=6, max_size=6))),
+        draw(mostly(st.just(bytes(2)), st.binary(min_size=2, max_size=2))),
+        draw(mostly(st.just(0), st.sampled_from(IDLE_LIMITS))),
         bytes(range(16)),
     )
     supersede = struct.pack("<d16s", CREATED, bytes(16)) if flags & 1 else b""

@@ -73,15 +73,18 @@ def may_follow(
         return status.CONFLICT
     if live[41] & SUPERSEDED:
         return status.SUPERSEDED
-    created, stored, env_len, _, _ = ORIGIN.unpack_from(live)
-    _, new_stored, new_env_len, _, flags = ORIGIN.unpack_from(record)
-    if is_expired(created, stored, now, idle, lifetime):
+    created, stored, env_len, _, _, own = ORIGIN.unpack_from(live)
+    _, new_stored, new_env_len, _, flags, new_own = ORIGIN.unpack_from(record)
+    if is_expired(created, stored, now, own or idle, lifetime):
         return status.EXPIRED
     if 0 < stored - new_stored <= CLOCK_SLACK:
         return status.CONFLICT
     at = HEADER_LENGTH + (SUPERSEDE.size if flags & SUPERSEDED else 0)
     env = live[HEADER_LENGTH : HEADER_LENGTH + env_len]
     if live[16:24] != record[16:24] or record[at : at + new_env_len] != env:
+        return status.CONFLICT
+    # Only who knows the live record may change the session's idle limit.
+    if expected is None and own != new_own:
         return status.CONFLICT
     if live[8:16] == _LAST_SEQUENCE:
         return status.EXHAUSTED

@@ -148,7 +148,7 @@ def find_live(
             return found
         crc = int.from_bytes(header[4:8], "little")
         fits = len(raw) == end - start and crc == crc32(raw[8:], crc32(name))
-        if fits and (raw[41] & ~SUPERSEDED or any(raw[42:48])):
+        if fits and (raw[41] & ~SUPERSEDED or any(raw[42:44])):
             found.unsupported = True
             return found
         if not fits or not has_finite_times(raw):

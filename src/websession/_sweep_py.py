@@ -12,8 +12,8 @@ from stat import S_ISREG
 from . import _status as status
 from ._files import File, Outcome
 from .record import (
-    HEADER,
     HEADER_LENGTH,
+    ORIGIN,
     SUPERSEDE,
     SUPERSEDED,
     is_expired,
@@ -115,9 +115,9 @@ class _Sweep:
         if self.superseded:
             until: float = SUPERSEDE.unpack_from(raw, HEADER_LENGTH)[0]
             return self.now >= until
-        fields = HEADER.unpack_from(raw)
+        created, stored, _, _, _, own = ORIGIN.unpack_from(raw)
         return is_expired(
-            fields[3], fields[4], self.now, self.idle, self.lifetime
+            created, stored, self.now, own or self.idle, self.lifetime
         )
 
 

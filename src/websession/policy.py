@@ -57,6 +57,7 @@ updates): choose what fits the application with ``crossCheckVars``.
 """
 
 _TRIES = 3
+_LONGEST_IDLE = 2**32 - 1  # 136 years
 
 
 def _limit(name: str, value: float | None) -> float:
@@ -66,6 +67,18 @@ def _limit(name: str, value: float | None) -> float:
     if not isinstance(value, (int, float)) or not value >= 0:
         raise ValueError(f"{name} is 0 (no limit) or more, not {value!r}")
     return value
+
+
+def own_limit(idle: float) -> int:
+    """
+    A session's own idle limit in whole seconds; ValueError if it is none.
+    """
+    if not isinstance(idle, (int, float)) or not 0 <= idle <= _LONGEST_IDLE:
+        raise ValueError(
+            "idle is 0 (as all sessions) or seconds up to "
+            f"{_LONGEST_IDLE}, not {idle!r}"
+        )
+    return int(-(-idle // 1))
 
 
 class SessionPolicy:
@@ -177,6 +190,7 @@ class SessionPolicy:
         """
         Seconds without a store after which a session can no longer be used:
         the shorter one of ``expireDeactivate`` and ``expireRemove``; 0: none.
+        Sessions may have limits of their own, see `newSession`.
         """
         deactivate, remove = self.expireDeactivate, self.expireRemove
         if deactivate and remove:
@@ -247,6 +261,7 @@ class SessionPolicy:
         env: Mapping[str, Any],
         limit: int | None,
         created: float | None = None,
+        idle: int = 0,
     ) -> str:
         for _ in range(_TRIES):
             session_id = self._generateSessionID()
@@ -259,12 +274,17 @@ class SessionPolicy:
                 limit=limit,
                 idle=self.expireRemove,
                 lifetime=self.maxLifetime,
+                own_idle=idle,
             ):
                 return session_id
         raise GenerateIDError(_TRIES)
 
     def _commit(
-        self, session_id: str, data: object, expected: object = None
+        self,
+        session_id: str,
+        data: object,
+        expected: object = None,
+        own_idle: int | None = None,
     ) -> object:
         # On the way of every call, so `now` and `idleLimit` are written out.
         clock = self._clock
@@ -278,6 +298,7 @@ class SessionPolicy:
             idle=idle,
             lifetime=self.maxLifetime,
             expected=expected,
+            own_idle=own_idle,
         )
 
     def _crosscheck(

@@ -46,14 +46,14 @@ CLOCK_SLACK = 3600.0
 MIN_SECRET_LENGTH = 16
 
 # magic, crc, sequence, created, stored, env and data length, serialiser,
-# flags, reserved, MAC
-HEADER = Struct("<4sIQddIIBB6s16s")
+# flags, reserved, idle limit, MAC
+HEADER = Struct("<4sIQddIIBB2sI16s")
 # The parts that writing and reading need: what stands before the creation time
-# (the backends fill in CRC and sequence number); creation time to reserved;
+# (the backends fill in CRC and sequence number); creation time to idle limit;
 # and of these those that a reader wants.
 _BEGIN = MAGIC + bytes(12)
-_pack_fields = Struct("<ddIIBB6x").pack
-ORIGIN = Struct("<16xddI4xBB")
+_pack_fields = Struct("<ddIIBB2xI").pack
+ORIGIN = Struct("<16xddI4xBB2xI")
 _unpack_lengths = Struct("<32xIIxB").unpack_from
 _unpack_times = Struct("<16xdd").unpack_from
 _unpack_stored = Struct("<24xd").unpack_from
@@ -74,6 +74,7 @@ class SessionRecord(tuple[object, ...]):
             be read any more.
         payload: the data as the store's serialiser wrote it; None where the
             store does not serialise.
+        idle: the session's own idle limit, whole seconds; 0: it has none.
     """
 
     # A named tuple without collections, whose import takes two milliseconds,
@@ -87,6 +88,7 @@ class SessionRecord(tuple[object, ...]):
         version: object
         superseded: bool
         payload: bytes | None
+        idle: int
     else:
         created = property(itemgetter(0))
         stored = property(itemgetter(1))
@@ -95,6 +97,7 @@ class SessionRecord(tuple[object, ...]):
         version = property(itemgetter(4))
         superseded = property(itemgetter(5))
         payload = property(itemgetter(6))
+        idle = property(itemgetter(7))
 
 
 def is_expired(
@@ -137,11 +140,11 @@ def stored_at(record: bytes) -> float:
     return when
 
 
-def origin_of(record: bytes) -> tuple[float, bytes]:
-    """Creation time and env of a record."""
-    created, _, env_len, _, flags = ORIGIN.unpack_from(record)
+def origin_of(record: bytes) -> tuple[float, bytes, int]:
+    """Creation time, env and idle limit of a record."""
+    created, _, env_len, _, flags, idle = ORIGIN.unpack_from(record)
     at = HEADER_LENGTH + (SUPERSEDE.size if flags & SUPERSEDED else 0)
-    return created, record[at : at + env_len]
+    return created, record[at : at + env_len], idle
 
 
 def has_finite_times(record: bytes) -> bool:
@@ -200,17 +203,19 @@ class Keyring:
         data: bytes,
         serializer: int,
         supersede: bytes = b"",
+        idle: int = 0,
     ) -> bytes:
         """
         A record ready for a backend, which fills in sequence number and CRC.
 
         Args:
             supersede: 24 bytes, see `SUPERSEDE`, or nothing.
+            idle: the session's own idle limit, whole seconds; 0: none.
         """
         payload = supersede + env + data
         flags = SUPERSEDED if supersede else 0
         fields = _pack_fields(
-            created, stored, len(env), len(data), serializer, flags
+            created, stored, len(env), len(data), serializer, flags, idle
         )
         state = self._sign_state.copy()
         state.update(name + MAGIC + fields)

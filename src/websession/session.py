@@ -8,7 +8,7 @@ import time
 from _thread import get_ident
 
 from .exceptions import CorruptData, InvalidSessionId, SessionExpired
-from .policy import SESSION_CROSSCHECKVARS
+from .policy import SESSION_CROSSCHECKVARS, own_limit
 from .stores.keep import ClosedStore
 from .updating import UpdatingSession
 
@@ -77,7 +77,11 @@ class WebSession(UpdatingSession):
             self._store = ClosedStore()
 
     def newSession(
-        self, env: Mapping[str, Any] | None = None, *, data: Any = _CREATED
+        self,
+        env: Mapping[str, Any] | None = None,
+        *,
+        data: Any = _CREATED,
+        idle: float = 0,
     ) -> str:
         """
         Makes a session.
@@ -86,11 +90,17 @@ class WebSession(UpdatingSession):
             env: where the values of the cross-check variables are found, like
                 the environ of CGI or WSGI. None: none.
             data: what it holds at first. Default: ``'_created_'``.
+            idle: seconds without a store after which this session is gone,
+                longer or shorter than ``expireDeactivate`` and
+                ``expireRemove``, which do not count for it then ("remember
+                me"). Rounded up to whole seconds, at most 136 years. 0: those
+                limits. `replaceSession` and `updateSession` change it.
 
         Returns:
             The new session's ID, never one that is in use.
 
         Raises:
+            ValueError: `idle` is negative or too large.
             MaxSessionCountExceeded: there are as many as there may be.
             GenerateIDError: three IDs in a row were in use.
             SessionTooLarge: `data` is more than the store's `max_size`.
@@ -98,7 +108,10 @@ class WebSession(UpdatingSession):
             Exception: the serialiser's, for data that it cannot keep.
         """
         checkvars = self._generateCrosscheckEnv(env or {})
-        session_id = self._create(data, checkvars, self.maxSessionCount)
+        own_idle = own_limit(idle) if idle else 0
+        session_id = self._create(
+            data, checkvars, self.maxSessionCount, None, own_idle
+        )
         self.sessionCounter += 1
         return session_id
 
@@ -142,8 +155,8 @@ class WebSession(UpdatingSession):
 
         Raises:
             BadSessionId: malformed.
-            InvalidSessionId: absent, or older than ``expireRemove`` (and
-                deleted now).
+            InvalidSessionId: absent, or older than ``expireRemove`` or its
+                own limit (and deleted now).
             SessionHijacked: a cross-check variable differs or is missing; the
                 session stays.
             SessionExpired: older than ``expireDeactivate`` or
@@ -179,13 +192,16 @@ class WebSession(UpdatingSession):
                     self.deleteSession(session_id)
                 raise
             age = now - record.stored
-            if self.expireRemove and age > self.expireRemove:
+            own = record.idle
+            remove = own or self.expireRemove
+            if remove and age > remove:
                 if self._deleteExpired(session_id, record.version):
                     raise InvalidSessionId(session_id)
                 continue  # refreshed or deleted meanwhile: look again
             if record.env:
                 self._crosscheck(record, env or {})
-            if (self.expireDeactivate and age > self.expireDeactivate) or (
+            deactivate = 0 if own else self.expireDeactivate
+            if (deactivate and age > deactivate) or (
                 self.maxLifetime and now - record.created > self.maxLifetime
             ):
                 if self._deleteExpired(session_id, record.version):
@@ -226,10 +242,11 @@ class WebSession(UpdatingSession):
 
     def cleanUp(self) -> int:
         """
-        Removes sessions older than ``expireRemove``, and those older than
-        ``maxLifetime``. Limits of 0 remove none. A `FileStore` goes by when a
-        session was stored: one past ``maxLifetime`` that was stored lately is
-        refused, and removed when it has rested for the smaller limit.
+        Removes sessions older than ``expireRemove`` or, where they have one,
+        than their own limit, and those older than ``maxLifetime``. Limits of 0
+        remove none. A `FileStore` looks only at what has not been stored for
+        the smaller one of ``expireRemove`` and ``maxLifetime``: what is over
+        before that is refused already, and removed then.
 
         Over a mapping `deleteSession` is called for each; a `FileStore` knows
         no IDs. While another process sweeps the same directory this does

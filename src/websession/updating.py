@@ -14,7 +14,7 @@ from .exceptions import (
     SessionRenewed,
     SessionStoreError,
 )
-from .policy import SessionPolicy
+from .policy import SessionPolicy, own_limit
 from .record import SessionRecord, is_expired
 from .stores.keep import KEEP
 
@@ -59,7 +59,12 @@ class UpdatingSession(SessionPolicy):
         return session_id
 
     def replaceSession(
-        self, session_id: str, session_data: Any, version: object
+        self,
+        session_id: str,
+        session_data: Any,
+        version: object,
+        *,
+        idle: float | None = None,
     ) -> object:
         """
         Stores a session if nobody has written it since it was read.
@@ -68,6 +73,8 @@ class UpdatingSession(SessionPolicy):
             session_id: that `readSession` read.
             session_data: whatever the store can keep.
             version: of the record that it returned.
+            idle: the session's own limit from now on, see `newSession`; 0:
+                none. None: as it is.
 
         Returns:
             The new version; None if the session has another one than
@@ -76,13 +83,16 @@ class UpdatingSession(SessionPolicy):
         Raises:
             As `storeSession`.
         """
-        return self._commit(session_id, session_data, version)
+        own_idle = None if idle is None else own_limit(idle)
+        return self._commit(session_id, session_data, version, own_idle)
 
     def updateSession(
         self,
         session_id: str,
         func: Callable[[Any], Any],
         env: Mapping[str, Any] | None = None,
+        *,
+        idle: float | None = None,
     ) -> Any:
         """
         Reads, changes and stores a session so that no other update is lost.
@@ -95,6 +105,8 @@ class UpdatingSession(SessionPolicy):
                 session as it was. If it stores its own session, what it
                 returns replaces that.
             env: for the cross-check; None: no cross-check.
+            idle: the session's own limit from now on, see `newSession`; 0:
+                none. None: as it is.
 
         Returns:
             The data that was stored.
@@ -105,17 +117,20 @@ class UpdatingSession(SessionPolicy):
             SessionBusy: others were faster for 10 seconds.
         """
         self._validateSessionIdFormat(session_id)
+        own_idle = None if idle is None else own_limit(idle)
         deadline = time.monotonic() + _LONGEST_UPDATE
-        own = 0
+        conflicts = 0
         with self._store.updating(session_id):
             while True:
                 record = self._writable(session_id, env)
                 data, version = self._apply(session_id, func, record)
                 if version is None:
-                    own += 1
-                elif self._commit(session_id, data, version) is not None:
-                    return self._updated(session_id, data)
-                if own > _OWN_CONFLICTS:
+                    conflicts += 1
+                else:
+                    done = self._commit(session_id, data, version, own_idle)
+                    if done is not None:
+                        return self._updated(session_id, data)
+                if conflicts > _OWN_CONFLICTS:
                     raise SessionBusy(
                         "the function keeps updating its own session: "
                         "let it return the new data instead"
@@ -167,7 +182,7 @@ class UpdatingSession(SessionPolicy):
             record.created,
             record.stored,
             now,
-            self.idleLimit(),
+            record.idle or self.idleLimit(),
             self.maxLifetime,
         ):
             raise InvalidSessionId(session_id)
@@ -209,7 +224,9 @@ class UpdatingSession(SessionPolicy):
         checkvars = (
             record.env if env is None else self._generateCrosscheckEnv(env)
         )
-        new_id = self._create(record.data, checkvars, None, record.created)
+        new_id = self._create(
+            record.data, checkvars, None, record.created, record.idle
+        )
         deadline = time.monotonic() + _LONGEST_UPDATE
         try:
             while not self._retire(session_id, new_id, record, grace):
@@ -220,7 +237,8 @@ class UpdatingSession(SessionPolicy):
                     )
                 # Changed meanwhile: the change belongs to the new ID too.
                 record = self._writable(session_id, env)
-                self._commit(new_id, record.data)
+                version = self._store.read(new_id, self.now()).version
+                self._commit(new_id, record.data, version, record.idle)
         except BaseException as error:
             if isinstance(error, SessionStoreError) and self._is_retired(
                 session_id

@@ -45,6 +45,9 @@ LARGE = b'{"text":"' + b"0123456789" * 500 + b'"}'
 # Until 1700000120.0, and the handle of the successor.
 SUPERSEDE = bytes.fromhex("0000005efc54d941 94eb7a80f07d44a42dd084010bb524c9")
 
+# Idle limits of their own: all others have none.
+IDLE = {"own-limit": 2592000}
+
 # file name: session ID, serialiser, env, then each state of the session as
 # (time stored, data, superseded block)
 SESSIONS = {
@@ -93,6 +96,15 @@ SESSIONS = {
             (1700000060.0, b'{"user":"bob"}', SUPERSEDE),
         ],
     ),
+    "own-limit": (
+        "golden-own-limit",
+        JSON,
+        ENV,
+        [
+            (1700000000.0, b'{"user":"eve"}', NOTHING),
+            (1700000060.0, b'{"user":"eve"}', NOTHING),
+        ],
+    ),
     "torn": (  # cut by `tear`
         "golden-torn",
         JSON,
@@ -116,8 +128,9 @@ def write_session(backend, path, name):
     before = b""
     for number, (stored, data, supersede) in enumerate(states):
         record = keyring.pack(
-            session, CREATED, stored, env, data, serializer, supersede
-        )
+            session, CREATED, stored, env, data, serializer, supersede,
+            IDLE.get(name, 0),
+        )  # fmt: skip
         if number == 0:
             outcome = backend.create(path, session, record, 0, 1.0)
         else:

@@ -41,6 +41,7 @@ POWER = "tests/proof/test_power_loss.py"
 ORDER = "tests/proof/test_linearizable.py"
 MODEL, SOAK = "tests/proof/test_model.py", "tests/proof/test_soak.py"
 FUZZ, SAFE = "tests/proof/test_fuzz.py", "tests/proof/test_security.py"
+LIMIT = "tests/test_own_limit.py"
 RECORD, HOSTILE = "tests/test_record.py", "tests/test_hostile_files.py"
 
 MUTATIONS = [
@@ -232,9 +233,37 @@ MUTATIONS = [
     Mutation(
         "a late store revives an expired session, in Python",
         "src/websession/_rules.py",
-        "    if is_expired(created, stored, now, idle, lifetime):",
+        "    if is_expired(created, stored, now, own or idle, lifetime):",
         "    if False:",
         MODEL,
+    ),
+    Mutation(
+        "a session's own limit is not looked at, in C",
+        "csrc/slots.c",
+        "    if (WS_IDLE(header) > 0)",
+        "    if (0)",
+        MODEL,
+    ),
+    Mutation(
+        "a session's own limit is not looked at, in Python",
+        "src/websession/_rules.py",
+        "own or idle, lifetime):",
+        "idle, lifetime):",
+        MODEL,
+    ),
+    Mutation(
+        "a blind store takes another one's limit away, in C",
+        C,
+        "    if (expected == NULL && WS_IDLE(header) != WS_IDLE(record))",
+        "    if (0)",
+        LIMIT,
+    ),
+    Mutation(
+        "the sweep goes by the limit of the application, in Python",
+        "src/websession/_sweep_py.py",
+        "own or self.idle",
+        "self.idle",
+        LIMIT,
     ),
     Mutation(
         "the lifetime is not looked at",

@@ -46,6 +46,7 @@ payloads = st.one_of(
     st.binary(max_size=700),
     st.integers(0, 20_000).map(lambda size: "x" * size),
 )
+own_limits = st.sampled_from([0, 0, 20, 600])
 moments = st.sampled_from([0, 1, 50, 99, 99, 101, 201, 301, -5, -50])
 which = st.sampled_from([0, 1])
 
@@ -53,8 +54,9 @@ which = st.sampled_from([0, 1])
 class Session:
     """What the model knows of one."""
 
-    def __init__(self, data, now, env, created=None):
+    def __init__(self, data, now, env, created=None, idle=0):
         self.data = data
+        self.idle = idle
         self.stored = now
         self.created = now if created is None else created
         self.env = env
@@ -99,7 +101,7 @@ class Sessions(RuleBasedStateMachine):
     def over(self, session):
         """Past a limit, so that nobody can write it."""
         return (
-            self.age(session) > IDLE
+            self.age(session) > (session.idle or IDLE)
             or self.clock.now - session.created > LIFETIME
         )
 
@@ -141,16 +143,22 @@ class Sessions(RuleBasedStateMachine):
 
     # What is done
 
-    @rule(target=ids, ws=which, data=payloads, addr=st.sampled_from("ab"))
-    def new(self, ws, data, addr):
+    @rule(
+        target=ids,
+        ws=which,
+        data=payloads,
+        addr=st.sampled_from("ab"),
+        idle=own_limits,
+    )
+    def new(self, ws, data, addr, idle):
         env = {"ADDR": addr}
         if self.limit and len(self.in_force()) >= LIMIT:
             with pytest.raises(MaxSessionCountExceeded):
-                self.both[ws].newSession(env, data=data)
+                self.both[ws].newSession(env, data=data, idle=idle)
             return multiple()
-        session_id = self.both[ws].newSession(env, data=data)
+        session_id = self.both[ws].newSession(env, data=data, idle=idle)
         assert session_id not in self.model
-        self.model[session_id] = Session(data, self.clock.now, env)
+        self.model[session_id] = Session(data, self.clock.now, env, idle=idle)
         return session_id
 
     @rule(ws=which, session_id=ids, data=payloads)
@@ -168,16 +176,19 @@ class Sessions(RuleBasedStateMachine):
             session = self.model[session_id]
             self.write(session, session.data)
 
-    @rule(ws=which, session_id=ids)
-    def update(self, ws, session_id):
+    @rule(ws=which, session_id=ids, idle=st.none() | own_limits)
+    def update(self, ws, session_id, idle):
         def pair(data):
             return [data, len(str(data))]
 
-        if self.written(
-            session_id, lambda: self.both[ws].updateSession(session_id, pair)
-        ):
+        def call():
+            self.both[ws].updateSession(session_id, pair, idle=idle)
+
+        if self.written(session_id, call):
             session = self.model[session_id]
             self.write(session, pair(session.data))
+            if idle is not None:
+                session.idle = idle
 
     @rule(ws=which, session_id=ids, addr=st.sampled_from("ab"))
     def retrieve(self, ws, session_id, addr):
@@ -187,7 +198,7 @@ class Sessions(RuleBasedStateMachine):
             with pytest.raises(InvalidSessionId):
                 ws.retrieveSession(session_id, env)
             return
-        if self.age(session) > REMOVE:
+        if self.age(session) > (session.idle or REMOVE):
             with pytest.raises(InvalidSessionId):
                 ws.retrieveSession(session_id, env)
             del self.model[session_id]
@@ -222,7 +233,7 @@ class Sessions(RuleBasedStateMachine):
             return multiple()
         old = self.model[session_id]
         (new_id,) = made
-        new = Session(old.data, self.clock.now, old.env, old.created)
+        new = Session(old.data, self.clock.now, old.env, old.created, old.idle)
         self.model[new_id] = new
         if grace:
             self.write(old, old.data)
@@ -239,7 +250,7 @@ class Sessions(RuleBasedStateMachine):
             for session_id, session in self.model.items()
             if session.until is None
             and (
-                self.age(session) > REMOVE
+                self.age(session) > (session.idle or REMOVE)
                 or self.clock.now - session.created > LIFETIME
             )
             # What was stored lately is not looked into.
@@ -280,10 +291,11 @@ class Sessions(RuleBasedStateMachine):
         for ws in self.both:
             assert ws.countSessions() == expected
         listed = sorted(
-            (info.created, info.stored) for info in self.both[0].listSessions()
+            (info.created, info.stored, info.idle)
+            for info in self.both[0].listSessions()
         )
         assert listed == sorted(
-            (each.created, each.stored) for each in self.in_force()
+            (each.created, each.stored, each.idle) for each in self.in_force()
         )
 
 

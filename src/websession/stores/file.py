@@ -178,6 +178,7 @@ class FileStore:
         limit: int | None = None,
         idle: float = 0.0,
         lifetime: float = 0.0,
+        own_idle: int = 0,
     ) -> bool:
         """See `SessionStore.create`."""
         file = self._file(session_id)
@@ -185,22 +186,23 @@ class FileStore:
             created = now
         packed = self._serializer.dumps(dict(env)) if env else b""
         record = self._tools.pack(
-            file.name, created, now, packed, self._dumps(data), self._number
-        )
+            file.name, created, now, packed, self._dumps(data), self._number,
+            b"", own_idle,
+        )  # fmt: skip
         if self._sweep_settings[0]:
             self._sweeper().slice_if_due(now, idle, lifetime)
         outcome = self._count.create(
             file.name, limit, lambda: file.create(record)
         )
         if outcome == status.OK:
-            file.origin = created, packed
+            file.origin = created, packed, own_idle
         return outcome == status.OK
 
     def read(self, session_id: str, now: float) -> SessionRecord:
         """See `SessionStore.read`."""
         file = self._recent.get(session_id) or self._file(session_id)
         raw = file.raw()
-        created, stored, env_len, number, flags = _origin(raw)
+        created, stored, env_len, number, flags, own_idle = _origin(raw)
         at = HEADER_LENGTH
         if flags:
             at += SUPERSEDE.size
@@ -226,7 +228,16 @@ class FileStore:
         version = raw[:HEADER_LENGTH]
         return _make(
             SessionRecord,
-            (created, stored, env, data, version, flags != 0, payload),
+            (
+                created,
+                stored,
+                env,
+                data,
+                version,
+                flags != 0,
+                payload,
+                own_idle,
+            ),
         )
 
     def commit(
@@ -238,14 +249,16 @@ class FileStore:
         idle: float = 0.0,
         lifetime: float = 0.0,
         expected: object = None,
+        own_idle: int | None = None,
     ) -> object:
         """See `SessionStore.commit`."""
         file = self._recent.get(session_id) or self._file(session_id)
         if data is KEEP:
             return file.touch(expected, now, idle, lifetime)
         return file.store(
-            self._dumps(data), self._number, expected, now, idle, lifetime
-        )
+            self._dumps(data), self._number, expected, now, idle, lifetime,
+            own_idle,
+        )  # fmt: skip
 
     @loud
     def supersede(

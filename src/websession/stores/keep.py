@@ -46,20 +46,27 @@ class SessionInfo:
         created: seconds since the epoch.
         stored: when it was last stored or touched, seconds since the epoch.
         size: bytes of the serialised data; None if it is not serialised.
+        idle: the session's own idle limit, whole seconds; 0: it has none.
     """
 
-    __slots__ = ("created", "handle", "size", "stored")
+    __slots__ = ("created", "handle", "idle", "size", "stored")
 
     def __init__(
-        self, handle: str, created: float, stored: float, size: int | None
+        self,
+        handle: str,
+        created: float,
+        stored: float,
+        size: int | None,
+        idle: int = 0,
     ) -> None:
         self.handle = handle
         self.created = created
         self.stored = stored
         self.size = size
+        self.idle = idle
 
     def __repr__(self) -> str:
         return (
             f"SessionInfo(handle={self.handle!r}, created={self.created!r}, "
-            f"stored={self.stored!r}, size={self.size!r})"
+            f"stored={self.stored!r}, size={self.size!r}, idle={self.idle!r})"
         )

@@ -35,7 +35,9 @@ def entries(
             except (CorruptData, SessionStoreError):
                 continue
             if raw is not None:
-                fields = HEADER.unpack_from(raw)
+                _, _, _, created, stored, _, size, _, _, _, idle, _ = (
+                    HEADER.unpack_from(raw)
+                )
                 yield SessionInfo(
-                    name.decode("ascii"), fields[3], fields[4], fields[6]
+                    name.decode("ascii"), created, stored, size, idle
                 )

@@ -41,10 +41,12 @@ class CheckVars(dict[str, object]):
 
     Attributes:
         created: creation time; None in sessions that the original made.
+        idle: the session's own idle limit, whole seconds; 0: none.
         until, successor: set when another ID has replaced this one.
     """
 
     created: float | None = None
+    idle: int = 0
     until: float | None = None
     successor: str | None = None
 
@@ -157,7 +159,7 @@ class MappingStore:
                 raise InvalidSessionId(session_id)
             raise SessionRenewed(session_id)
         created = timestamp if env.created is None else env.created
-        if is_expired(created, timestamp, now, idle, lifetime):
+        if is_expired(created, timestamp, now, env.idle or idle, lifetime):
             raise InvalidSessionId(session_id)
         return timestamp, data, env
 
@@ -174,9 +176,11 @@ class MappingStore:
         limit: int | None = None,
         idle: float = 0.0,
         lifetime: float = 0.0,
+        own_idle: int = 0,
     ) -> bool:
         """See `SessionStore.create`."""
         checkvars = CheckVars(env)
+        checkvars.idle = own_idle
         checkvars.created = now if created is None else created
         with self._locked():
             if limit and self._is_full(limit):
@@ -202,6 +206,7 @@ class MappingStore:
                     self._version(session_id),
                     env.until is not None,
                     None,
+                    env.idle,
                 )
             )
 
@@ -214,20 +219,27 @@ class MappingStore:
         idle: float = 0.0,
         lifetime: float = 0.0,
         expected: object = None,
+        own_idle: int | None = None,
     ) -> object:
         """See `SessionStore.commit`."""
         with self._locked():
-            old = self._writable(session_id, now, idle, lifetime)
+            timestamp, old, env = self._writable(
+                session_id, now, idle, lifetime
+            )
             if expected not in (None, self._version(session_id)):
                 return None
-            if old[2].created is None:
-                # Made by the original: from now on its age is known.
-                old[2].created = old[0]
-                self._mapping[CHECKVARS + session_id] = old[2]
+            if own_idle is None:
+                own_idle = env.idle
+            if env.created is None or own_idle != env.idle:
+                if env.created is None:
+                    # Made by the original: from now on its age is known.
+                    env.created = timestamp
+                env.idle = own_idle
+                self._mapping[CHECKVARS + session_id] = env
             return self._put(
                 session_id,
-                later(now, old[0]),
-                old[1] if data is KEEP else data,
+                later(now, timestamp),
+                old if data is KEEP else data,
             )
 
     def supersede(
@@ -298,7 +310,10 @@ class MappingStore:
             created = timestamp if env.created is None else env.created
             over = self._is_over(env, now)
             return (
-                over or is_expired(created, timestamp, now, idle, lifetime)
+                over
+                or is_expired(
+                    created, timestamp, now, env.idle or idle, lifetime
+                )
             ), version
 
     def _is_half(self, session_id: str, now: float, idle: float) -> bool:
@@ -336,7 +351,7 @@ class MappingStore:
             if env.until is None:
                 created = timestamp if env.created is None else env.created
                 name = handle(key).decode("ascii")
-                yield SessionInfo(name, created, timestamp, None)
+                yield SessionInfo(name, created, timestamp, None, env.idle)
 
     def lock(
         self, session_id: str, timeout: float, label: str = ""

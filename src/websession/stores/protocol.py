@@ -26,7 +26,8 @@ class SessionStore(Protocol):
     is one clock. ``idle`` and ``lifetime`` are limits in seconds, 0 for none:
     a session is expired when it was stored more than ``idle`` or created more
     than ``lifetime`` seconds before ``now``, and expired means absent for all
-    writing.
+    writing. A session may have an idle limit of its own, ``own_idle``, whole
+    seconds, which then counts instead of ``idle``; 0: it has none.
 
     Missing sessions are `InvalidSessionId`; sessions that cannot be verified
     or decoded are `CorruptData`; a failing system is `SessionStoreError`.
@@ -48,6 +49,7 @@ class SessionStore(Protocol):
         limit: int | None = None,
         idle: float = 0.0,
         lifetime: float = 0.0,
+        own_idle: int = 0,
     ) -> bool:
         """
         Makes a session.
@@ -56,6 +58,7 @@ class SessionStore(Protocol):
             created: creation time, where it is not `now`.
             limit: how many sessions there may be; None or 0: no limit.
             idle, lifetime: limits for the sweep that may run on the way.
+            own_idle: the new session's.
 
         Returns:
             False if the ID is in use: nothing was changed then.
@@ -85,6 +88,7 @@ class SessionStore(Protocol):
         idle: float = 0.0,
         lifetime: float = 0.0,
         expected: object = None,
+        own_idle: int | None = None,
     ) -> object:
         """
         Replaces the data and sets the time to `now`; env and creation time
@@ -94,6 +98,8 @@ class SessionStore(Protocol):
             data: the new data, or `KEEP` to change nothing but the time.
             expected: the `version` that was read, if nothing may have come in
                 between; None: whatever is there.
+            own_idle: the session's from now on; only with `data` and with
+                `expected`. None: as it is.
 
         Returns:
             The new version, or None if `expected` is not the present one.

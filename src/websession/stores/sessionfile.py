@@ -124,8 +124,9 @@ class SessionFile:
         path: where the file is.
         last: the last record that this process saw or wrote there, or
             nothing: the same bytes need not be verified again.
-        origin: creation time and env, or None: they never change in a
-            session's life, so a store after a retrieve needs no second read.
+        origin: creation time, env and idle limit, or None: they hardly ever
+            change in a session's life, so a store after a retrieve needs no
+            second read.
     """
 
     __slots__ = ("_tools", "last", "name", "origin", "path", "session_id")
@@ -136,7 +137,7 @@ class SessionFile:
         self.name = handle(session_id)
         self.path = tools.layout.path(self.name)
         self.last = b""
-        self.origin: tuple[float, bytes] | None = None
+        self.origin: tuple[float, bytes, int] | None = None
 
     def raw(self) -> bytes:
         """
@@ -220,6 +221,7 @@ class SessionFile:
         now: float,
         idle: float,
         lifetime: float,
+        own_idle: int | None = None,
     ) -> object:
         """Writes new data, see `SessionStore.commit`; its version, or None."""
         stored = now
@@ -230,8 +232,12 @@ class SessionFile:
         tools, name = self._tools, self.name
         deadline: Deadline | None = None
         while True:
-            created, env = self.origin
-            record = tools.pack(name, created, stored, env, data, serializer)
+            created, env, own = self.origin
+            if own_idle is not None:
+                own = own_idle
+            record = tools.pack(
+                name, created, stored, env, data, serializer, b"", own
+            )
             outcome, header = tools.write(
                 self.path, name, record, expected, now, idle, lifetime,
                 tools.durability, tools.timeout,
@@ -249,15 +255,18 @@ class SessionFile:
             self.origin = origin_of(live)
             stored = later(now, stored_at(live))
         self._remember(header + record[HEADER_LENGTH:])
+        if own_idle is not None:
+            self.origin = created, env, own
         return header
 
     def copy(self, old: bytes, now: float, supersede: bytes = b"") -> bytes:
         """The same record with another time, and perhaps a successor."""
-        created, stored, env_len, number, _ = ORIGIN.unpack_from(old)
+        created, stored, env_len, number, _, own = ORIGIN.unpack_from(old)
         env_end = HEADER_LENGTH + env_len
         return self._tools.pack(
             self.name, created, later(now, stored),
             old[HEADER_LENGTH:env_end], old[env_end:], number, supersede,
+            own,
         )  # fmt: skip
 
     def commit(

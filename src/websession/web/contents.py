@@ -50,6 +50,8 @@ class Contents:
     _stored: float | None = None
     _read_only = False
     _renew: float | None = None
+    _idle = 0
+    _new_idle: int | None = None
     _to_browser: str | None = None
     _closed = False
     _guard: AbstractContextManager[None] | None = None
@@ -113,7 +115,7 @@ class Contents:
         self._data, self._base = data, payload
         self._id, self._version = session_id, record.version
         self._created, self._stored = record.created, record.stored
-        self._read_only = record.superseded
+        self._read_only, self._idle = record.superseded, record.idle
         self.new = False
         manager.emit("load", session_id)
 
@@ -135,6 +137,7 @@ class Contents:
         self._data, self._base = {}, b""
         self._id = self._version = self._created = self._stored = None
         self._read_only, self._renew, self.new = False, None, True
+        self._idle, self._new_idle = 0, None
 
     # What adapters do with it
 
@@ -209,7 +212,7 @@ class Contents:
             return None
         cookie = self._manager.cookie
         if session_id:
-            return cookie.set(session_id, self._https)
+            return cookie.set(session_id, self._https, self._idle or None)
         return cookie.clear(self._https)
 
     # Storing
@@ -218,17 +221,22 @@ class Contents:
         manager = self._manager
         self._base = manager.dumps(self._data)
         self._id = manager.sessions.newSession(
-            self._env, data=manager.to_store(self._base)
+            self._env,
+            data=manager.to_store(self._base),
+            idle=self._new_idle or 0,
         )
         self._version = None
-        self._created = self._stored = manager.sessions.now()
+        self._created = manager.sessions.now()
+        self._written()
         self._to_browser = _SET
         manager.emit("create", self._id)
 
     def _save(self) -> None:
         manager = self._manager
         encoded = manager.dumps(self._data)
-        is_changed = not manager.is_unchanged(encoded, self._base)
+        is_changed = self._new_idle is not None or not manager.is_unchanged(
+            encoded, self._base
+        )
         if self._read_only:
             if is_changed or self._renew is not None:
                 raise SessionRenewed(self._id or "")
@@ -255,7 +263,10 @@ class Contents:
         manager, version = self._manager, self._version
         if version is not None:
             version = manager.sessions.replaceSession(
-                self._id or "", manager.to_store(encoded), version
+                self._id or "",
+                manager.to_store(encoded),
+                version,
+                idle=self._new_idle,
             )
         if version is None:
             self._update(lambda merged: merged)
@@ -281,19 +292,24 @@ class Contents:
             payload = manager.dumps(data)
             return manager.to_store(payload)
 
-        manager.sessions.updateSession(self._id or "", change)
+        manager.sessions.updateSession(
+            self._id or "", change, idle=self._new_idle
+        )
         self._data, self._base, self._version = data, payload, None
         self._written()
 
     def _written(self) -> None:
         self._stored = self._manager.sessions.now()
-        if self._manager.cookie.max_age is not None:
+        if self._new_idle is not None:
+            self._idle, self._new_idle = self._new_idle, None
+            self._to_browser = _SET
+        if self._idle or self._manager.cookie.max_age is not None:
             self._to_browser = _SET
 
     def _touch_if_due(self) -> None:
         sessions = self._manager.sessions
         if self.keep_alive and self._manager.is_touch_due(
-            self._stored or 0.0, sessions.now()
+            self._stored or 0.0, sessions.now(), self._idle
         ):
             sessions.touchSession(self._id or "")
             self._written()

@@ -124,9 +124,18 @@ class SessionCookie:
                     break
         return found
 
-    def set(self, session_id: str, https: bool) -> str:
-        """The value of ``Set-Cookie`` that makes a browser keep the ID."""
-        age = "" if self.max_age is None else f"; Max-Age={self.max_age}"
+    def set(
+        self, session_id: str, https: bool, max_age: int | None = None
+    ) -> str:
+        """
+        The value of ``Set-Cookie`` that makes a browser keep the ID.
+
+        Args:
+            max_age: for how many seconds; None: what the settings say.
+        """
+        if max_age is None:
+            max_age = self.max_age
+        age = "" if max_age is None else f"; Max-Age={max_age}"
         return f"{self.name(https)}={session_id}{age}{self._tail(https)}"
 
     def clear(self, https: bool) -> str:

@@ -118,14 +118,19 @@ class SessionManager:
             return False
         return self.dumps(self.loads(payload)) == encoded
 
-    def is_touch_due(self, stored: float, now: float) -> bool:
-        """Whether a session stored at that time is to be refreshed."""
-        idle = self.sessions.idleLimit()
-        if not idle:
+    def is_touch_due(self, stored: float, now: float, idle: int = 0) -> bool:
+        """
+        Whether a session stored at that time is to be refreshed.
+
+        Args:
+            idle: the session's own limit; 0: it has none.
+        """
+        limit = idle or self.sessions.idleLimit()
+        if not limit:
             return False
         interval = self._touch_interval
         if interval is None:
-            interval = min(idle / 10, _LONGEST_TOUCH_INTERVAL)
+            interval = min(limit / 10, _LONGEST_TOUCH_INTERVAL)
         return now - stored >= interval
 
     def emit(self, name: str, session_id: str, detail: str = "") -> None:

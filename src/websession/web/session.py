@@ -7,6 +7,7 @@ from __future__ import annotations
 from _collections_abc import MutableMapping
 
 from ..exceptions import InvalidSessionId, SessionRenewed
+from ..policy import own_limit
 from .contents import Contents
 
 TYPE_CHECKING = False
@@ -105,6 +106,21 @@ class Session(Contents, MutableMapping[str, "Any"]):
         """When it was last stored or touched, seconds since the epoch."""
         self._use()
         return self._stored
+
+    @property
+    def idle(self) -> int:
+        """
+        Seconds without a request after which it ends, where it has a limit of
+        its own, else 0. To be set for "remember me", or for less than others
+        have: whole seconds, or 0 to be as they are. Its cookie lasts as long.
+        """
+        self._use()
+        return self._idle if self._new_idle is None else self._new_idle
+
+    @idle.setter
+    def idle(self, seconds: float) -> None:
+        self._open()
+        self._new_idle = own_limit(seconds)
 
     @property
     def modified(self) -> bool:

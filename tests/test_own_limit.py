@@ -1,0 +1,241 @@
+"""A session's own idle limit, longer or shorter than that of the others."""
+
+from __future__ import annotations
+
+import pytest
+
+from websession import FileStore, InvalidSessionId, WebSession
+from websession.web import SessionCookie, SessionManager
+
+LONG, SHORT = 10_000, 50
+
+
+@pytest.mark.parametrize("limits", [(100, 200), (0, 200), (100, 0), (0, 0)])
+def test_a_longer_limit_outlives_the_others(make_any, clock, limits):
+    ws = make_any(*limits)
+    remembered = ws.newSession(data="remembered", idle=LONG)
+    ws.newSession()
+    clock.move(LONG)
+    ws.cleanUp()
+    assert ws.retrieveSession(remembered) == "remembered"
+    ws.storeSession(remembered, "stored")
+    clock.move(LONG)
+    assert ws.retrieveSession(remembered) == "stored"
+    clock.move(1)
+    with pytest.raises(InvalidSessionId):
+        ws.retrieveSession(remembered)
+    assert remembered not in ws.sessiondict
+
+
+def test_a_sweep_spares_longer_limits_until_they_are_over(make_any, clock):
+    ws = make_any(100, 200)
+    ws.newSession(idle=LONG)
+    ws.newSession()
+    clock.move(201)
+    assert ws.cleanUp() == 1
+    clock.move(LONG)
+    assert ws.cleanUp() == 1
+    assert ws.countSessions() == 0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda ws, sid: ws.retrieveSession(sid),
+        lambda ws, sid: ws.storeSession(sid, "late"),
+        lambda ws, sid: ws.touchSession(sid),
+        lambda ws, sid: ws.updateSession(sid, lambda data: "late"),
+        lambda ws, sid: ws.regenerateSession(sid),
+    ],
+)
+def test_a_shorter_limit_ends_the_session(make_any, clock, call):
+    ws = make_any(100, 200)
+    sid = ws.newSession(idle=SHORT)
+    clock.move(SHORT)
+    ws.touchSession(sid)
+    clock.move(SHORT + 1)
+    with pytest.raises(InvalidSessionId):
+        call(ws, sid)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda ws, sid: ws.storeSession(sid, "new"),
+        lambda ws, sid: ws.touchSession(sid),
+        lambda ws, sid: ws.updateSession(sid, lambda data: "new"),
+        lambda ws, sid: ws.replaceSession(
+            sid, "new", ws.readSession(sid).version
+        ),
+    ],
+)
+def test_writing_keeps_the_limit(make_any, write):
+    ws = make_any(100, 200)
+    sid = ws.newSession(idle=LONG)
+    write(ws, sid)
+    assert ws.readSession(sid).idle == LONG
+    (info,) = ws.listSessions()
+    assert info.idle == LONG
+
+
+@pytest.mark.parametrize("idle", [0, SHORT])
+def test_an_update_changes_the_limit(make_any, clock, idle):
+    ws = make_any(100, 200)
+    sid = ws.newSession(idle=LONG)
+    ws.updateSession(sid, lambda data: "updated", idle=idle)
+    assert ws.readSession(sid).idle == idle
+    clock.move((idle or 200) + 1)
+    with pytest.raises(InvalidSessionId):
+        ws.retrieveSession(sid)
+
+
+def test_a_replacement_changes_the_limit_if_nobody_wrote(make_any):
+    ws = make_any(100, 200)
+    sid = ws.newSession()
+    version = ws.readSession(sid).version
+    assert ws.replaceSession(sid, "mine", version, idle=LONG) is not None
+    assert ws.replaceSession(sid, "late", version, idle=SHORT) is None
+    record = ws.readSession(sid)
+    assert (record.data, record.idle) == ("mine", LONG)
+
+
+def test_a_new_id_keeps_the_limit(make_any):
+    ws = make_any(100, 200)
+    sid = ws.regenerateSession(ws.newSession(idle=LONG))
+    assert ws.readSession(sid).idle == LONG
+
+
+def test_a_limit_that_changes_during_a_renewal_moves_along(make_any):
+    ws = make_any(100, 200)
+    sid = ws.newSession()
+    create = ws._create
+
+    def create_late(*args):
+        new_id = create(*args)
+        ws._create = create
+        ws.updateSession(sid, lambda data: "late", idle=LONG)
+        return new_id
+
+    ws._create = create_late
+    record = ws.readSession(ws.regenerateSession(sid))
+    assert (record.data, record.idle) == ("late", LONG)
+
+
+def test_a_store_from_memory_does_not_undo_another_ones_limit(
+    root, backend, clock
+):
+    """One process remembers the limit as it was before the other's update."""
+    one, two = (
+        WebSession(
+            FileStore(root, backend=backend, sweep_interval=0),
+            100, 200, clock=clock,
+        )
+        for _ in range(2)
+    )  # fmt: skip
+    sid = one.newSession()
+    two.updateSession(sid, lambda data: "two", idle=LONG)
+    one.storeSession(sid, "one")
+    record = two.readSession(sid)
+    assert (record.data, record.idle) == ("one", LONG)
+
+
+def test_the_absolute_lifetime_still_counts(make_any, clock):
+    ws = make_any(100, 200, maxLifetime=500)
+    sid = ws.newSession(idle=LONG)
+    clock.move(501)
+    with pytest.raises(InvalidSessionId):
+        ws.storeSession(sid, "late")
+
+
+@pytest.mark.parametrize("idle", [-1, 2**32, float("nan"), "60"])
+def test_what_is_no_limit_is_refused(make_any, idle):
+    ws = make_any()
+    with pytest.raises(ValueError, match="idle is 0"):
+        ws.newSession(idle=idle)
+    sid = ws.newSession()
+    with pytest.raises(ValueError, match="idle is 0"):
+        ws.updateSession(sid, lambda data: "new", idle=idle)
+    assert ws.retrieveSession(sid) == "_created_"
+
+
+def test_fractions_are_rounded_up_and_the_longest_is_kept(make_any):
+    ws = make_any()
+    assert ws.readSession(ws.newSession(idle=0.5)).idle == 1
+    assert ws.readSession(ws.newSession(idle=2**32 - 1)).idle == 2**32 - 1
+
+
+@pytest.fixture
+def visitor(make_session):
+    """Opens the session of a browser that keeps its cookie."""
+    manager = SessionManager(
+        make_session(0, 200, crossCheckVars=(), sessionIDLength=32),
+        cookie=SessionCookie("sid", secure=None),
+    )
+    browser = {}
+
+    def request(change):
+        header = "; ".join(f"{key}={value}" for key, value in browser.items())
+        session = manager.open({"HTTP_COOKIE": header})
+        result = change(session)
+        session.commit()
+        sent = session.cookie()
+        if sent is not None:
+            key, _, value = sent.partition(";")[0].partition("=")
+            browser[key] = value
+        return result, sent
+
+    return request
+
+
+def remember(session):
+    session["user"] = "ann"
+    session.idle = LONG
+
+
+def test_remember_me(visitor, clock):
+    _, sent = visitor(remember)
+    assert f"; Max-Age={LONG}" in sent
+    clock.move(LONG)
+    found, sent = visitor(lambda session: (dict(session), session.idle))
+    assert found == ({"user": "ann"}, LONG)
+    assert f"; Max-Age={LONG}" in sent  # touched: the cookie lasts as long
+    clock.move(LONG + 1)
+    found, sent = visitor(dict)
+    assert found == {}
+    assert "Max-Age=0" in sent
+
+
+def test_remember_me_of_a_session_that_is_there_already(visitor, clock):
+    visitor(lambda session: session.update(user="ann"))
+    _, sent = visitor(lambda session: setattr(session, "idle", LONG))
+    assert f"; Max-Age={LONG}" in sent
+    clock.move(LONG)
+    found, _ = visitor(dict)
+    assert found == {"user": "ann"}
+
+
+def test_remember_me_can_be_taken_back(visitor, clock):
+    visitor(remember)
+    _, sent = visitor(lambda session: setattr(session, "idle", 0))
+    assert "Max-Age" not in sent
+    clock.move(201)
+    assert visitor(dict)[0] == {}
+
+
+def test_remember_me_survives_a_merge_and_a_new_id(visitor):
+    visitor(lambda session: session.update(user="ann"))
+
+    def slow(session):
+        dict(session)
+        visitor(remember)
+        session["slow"] = 1
+        session.regenerate()
+
+    visitor(slow)
+    found, _ = visitor(lambda session: (dict(session), session.idle))
+    assert found == ({"user": "ann", "slow": 1}, LONG)
+
+
+def test_an_empty_session_is_not_stored_for_its_limit(visitor):
+    _, sent = visitor(lambda session: setattr(session, "idle", LONG))
+    assert sent is None
