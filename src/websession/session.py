@@ -9,8 +9,8 @@ from _thread import get_ident
 
 from .exceptions import CorruptData, InvalidSessionId, SessionExpired
 from .policy import SESSION_CROSSCHECKVARS, own_limit
+from .renewing import RenewingSession
 from .stores.keep import ClosedStore
-from .updating import UpdatingSession
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["SESSION_CROSSCHECKVARS", "WebSession"]
 _CREATED = "_created_"
 
 
-class WebSession(UpdatingSession):
+class WebSession(RenewingSession):
     """
     Server-side web sessions in any string-keyed mapping, or in files that
     processes share.

@@ -1,5 +1,5 @@
 """
-What `WebSession` has beyond the original: touching, updating, renewing and
+What `WebSession` has beyond the original: touching, replacing, updating and
 locking a session, counting and listing them.
 """
 
@@ -12,7 +12,6 @@ from .exceptions import (
     InvalidSessionId,
     SessionBusy,
     SessionRenewed,
-    SessionStoreError,
 )
 from .policy import SessionPolicy, own_limit
 from .record import SessionRecord, is_expired
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
 
     from .stores.keep import SessionInfo
 
-__all__ = ["UpdatingSession"]
+__all__ = ["LONGEST_UPDATE", "UpdatingSession"]
 
-_LONGEST_UPDATE = 10.0
+LONGEST_UPDATE = 10.0
 # How often an update begins again because its own thread came in between. A
 # signal handler does that now and then, a function that nests updates always.
 _OWN_CONFLICTS = 10
@@ -118,7 +117,7 @@ class UpdatingSession(SessionPolicy):
         """
         self._validateSessionIdFormat(session_id)
         own_idle = None if idle is None else own_limit(idle)
-        deadline = time.monotonic() + _LONGEST_UPDATE
+        deadline = time.monotonic() + LONGEST_UPDATE
         conflicts = 0
         with self._store.updating(session_id):
             while True:
@@ -138,7 +137,7 @@ class UpdatingSession(SessionPolicy):
                 if time.monotonic() > deadline:
                     raise SessionBusy(
                         "others kept changing the session for "
-                        f"{_LONGEST_UPDATE:g} s"
+                        f"{LONGEST_UPDATE:g} s"
                     )
 
     def _apply(
@@ -191,85 +190,6 @@ class UpdatingSession(SessionPolicy):
         if env is not None and record.env:
             self._crosscheck(record, env)
         return record
-
-    def regenerateSession(
-        self,
-        session_id: str,
-        env: Mapping[str, Any] | None = None,
-        grace: float = 0,
-    ) -> str:
-        """
-        Gives a session a new ID; data and creation time stay. To be called at
-        log-in and whenever privileges change (OWASP: session fixation).
-
-        Args:
-            session_id: of an existing session.
-            env: cross-checked first, and the source of the new ID's
-                cross-check variables. None: no cross-check, and the variables
-                are taken over.
-            grace: seconds for which the old ID can still be read, as it was
-                now, for requests that are under way. Writing under it raises
-                `SessionRenewed`. Deleting the new session ends both; deleting
-                the old one ends only that.
-
-        Returns:
-            The new ID. Not subject to ``maxSessionCount``.
-
-        Raises:
-            BadSessionId, InvalidSessionId, SessionHijacked: as
-                `updateSession`; then there is no new ID.
-        """
-        self._validateSessionIdFormat(session_id)
-        record = self._writable(session_id, env)
-        checkvars = (
-            record.env if env is None else self._generateCrosscheckEnv(env)
-        )
-        new_id = self._create(
-            record.data, checkvars, None, record.created, record.idle
-        )
-        deadline = time.monotonic() + _LONGEST_UPDATE
-        try:
-            while not self._retire(session_id, new_id, record, grace):
-                if time.monotonic() > deadline:
-                    raise SessionBusy(
-                        "others kept changing the session for "
-                        f"{_LONGEST_UPDATE:g} s"
-                    )
-                # Changed meanwhile: the change belongs to the new ID too.
-                record = self._writable(session_id, env)
-                version = self._store.read(new_id, self.now()).version
-                self._commit(new_id, record.data, version, record.idle)
-        except BaseException as error:
-            if isinstance(error, SessionStoreError) and self._is_retired(
-                session_id
-            ):
-                return new_id  # it failed when that was done
-            self._store.delete(new_id)
-            raise
-        return new_id
-
-    def _is_retired(self, session_id: str) -> bool:
-        try:
-            return self._store.read(session_id, self.now()).superseded
-        except InvalidSessionId:
-            return True
-
-    def _retire(
-        self, old_id: str, new_id: str, record: SessionRecord, grace: float
-    ) -> bool:
-        """Ends the old ID, if its session is still what was read."""
-        if grace <= 0:
-            return self._store.delete(old_id, record.version)
-        now = self.now()
-        return self._store.supersede(
-            old_id,
-            new_id,
-            now + grace,
-            expected=record.version,
-            now=now,
-            idle=self.idleLimit(),
-            lifetime=self.maxLifetime,
-        )
 
     def lockSession(
         self, session_id: str, timeout: float = 10, label: str = ""

@@ -344,7 +344,7 @@ MUTATIONS = [
     ),
     Mutation(
         "what failed after the old session went takes the new one as well",
-        "src/websession/updating.py",
+        "src/websession/renewing.py",
         "            return self._store.read(session_id, self.now())"
         ".superseded\n        except InvalidSessionId:\n"
         "            return True",
