@@ -62,7 +62,7 @@ def _loads(raw: bytes) -> object:
     return _tagger.loads(raw.decode("utf-8"))
 
 
-tagged_json = Serializer(3, "flask", _dumps, _loads)
+tagged_json = Serializer(3, "flask", _dumps, _loads, canonical=True)
 """
 What Flask keeps in its cookies: JSON, tuples, bytes, `Markup`, UUID and
 datetimes. Keys become strings. For a `FileStore` with settings of its own:

@@ -33,9 +33,11 @@ class Serializer:
         name: for messages and configuration.
         dumps: any object to bytes; raises on what it cannot keep.
         loads: bytes back to the object.
+        canonical: whether `dumps` writes again what it wrote once, when
+            `loads` has read it: then other bytes are other data.
     """
 
-    __slots__ = ("dumps", "loads", "name", "number")
+    __slots__ = ("canonical", "dumps", "loads", "name", "number")
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class Serializer:
         name: str,
         dumps: Callable[[object], bytes],
         loads: Callable[[bytes], object],
+        canonical: bool = False,
     ) -> None:
         if not 1 <= number <= 255:
             raise ValueError("a serializer's number is 1 to 255")
@@ -50,6 +53,7 @@ class Serializer:
         self.name = name
         self.dumps = dumps
         self.loads = loads
+        self.canonical = canonical
 
     def __repr__(self) -> str:
         return f"<Serializer {self.number} {self.name}>"
@@ -69,7 +73,7 @@ def _make_pickle() -> Serializer:
 def _make_json() -> Serializer:
     from ._tagged_json import dumps, loads
 
-    return Serializer(2, "json", dumps, loads)
+    return Serializer(2, "json", dumps, loads, canonical=True)
 
 
 _makers = {"pickle": _make_pickle, "json": _make_json}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -151,6 +152,16 @@ def test_types_of_flask_survive(make_app):
     assert found == values
     assert type(found["markup"]) is Markup
     assert type(found["tuple"]) is tuple
+
+
+@pytest.mark.parametrize("in_app", [False, True])
+def test_what_was_written_once_is_written_again(make_app, in_app):
+    """What the web layer takes for an unchanged session."""
+    with make_app().app_context() if in_app else contextlib.nullcontext():
+        raw = tagged_json.dumps(
+            {"z": 1, "a": (b"x", {"y": 2, " b": [UUID(int=5), 0.1, None]})}
+        )
+        assert tagged_json.dumps(tagged_json.loads(raw)) == raw
 
 
 def test_what_cannot_be_kept_names_its_key(make_app, root):

@@ -30,7 +30,6 @@ LIFETIME = 30 * 86400.0
 ID_LENGTH = 32
 
 _LONGEST_TOUCH_INTERVAL = 60.0
-_JSON = 2
 
 
 class SessionManager:
@@ -91,7 +90,7 @@ class SessionManager:
             serializer = serializers.get("pickle")
         self.dumps: Callable[[object], bytes] = serializer.dumps
         self.loads: Callable[[bytes], Any] = serializer.loads
-        self._is_canonical = serializer.number == _JSON
+        self._is_canonical = serializer.canonical
 
     def open(self, env: Mapping[str, Any]) -> Session:
         """
