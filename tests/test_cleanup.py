@@ -214,7 +214,9 @@ def test_one_bad_shard_does_not_stop_the_sweep(
     assert f"sweep of shard {shard.name} failed" in caplog.text
 
 
-@pytest.mark.parametrize("kind", ["file", "fifo", "directory", "garbage"])
+@pytest.mark.parametrize(
+    "kind", ["file", "fifo", "directory", "garbage", "high"]
+)
 def test_a_planted_stamp_neither_hangs_nor_fails_a_request(ws, root, kind):
     (root / ".locks").mkdir(mode=0o700)
     stamp = root / ".locks" / "sweep.stamp"
@@ -223,7 +225,8 @@ def test_a_planted_stamp_neither_hangs_nor_fails_a_request(ws, root, kind):
     elif kind == "directory":
         stamp.mkdir()
     else:
-        stamp.write_bytes(b"" if kind == "file" else b"\xff" * 100)
+        content = {"file": b"", "garbage": b"\xff" * 100, "high": b"99999999"}
+        stamp.write_bytes(content[kind])
     os.utime(stamp, (0, 0))
     assert ws.retrieveSession(ws.newSession()) == "_created_"
 
@@ -231,3 +234,37 @@ def test_a_planted_stamp_neither_hangs_nor_fails_a_request(ws, root, kind):
 def test_a_file_instead_of_the_lock_directory_fails_no_request(ws, root):
     (root / ".locks").write_text("in the way")
     assert ws.retrieveSession(ws.newSession()) == "_created_"
+
+
+def last_line(root):
+    return (root / ".locks" / "sweep.stamp").read_text().splitlines()[2]
+
+
+def test_a_pass_notes_what_it_did(make_session, root, clock):
+    ws = make_session(0, 100)
+    for _ in range(5):
+        ws.newSession()
+    clock.move(101)
+    ws.newSession()
+    assert ws.cleanUp() == 5
+    assert last_line(root).split()[1:] == ["5", "0", "1", "0", "0"]
+
+
+def test_automatic_slices_note_what_they_did_together(
+    make_session, root, clock
+):
+    # Slices of one shard each.
+    options = {"sweep_interval": 60, "sweep_budget": 1e-9, "shards": 16}
+    ws = make_session(0, 10_000, store_options=options)
+    for _ in range(50):
+        ws.newSession()
+    clock.move(10_001)
+    passes = {}
+    for _ in range(80):
+        ws.newSession()
+        clock.move(61)
+        when, _, counts = last_line(root).partition(" ")
+        passes[when] = counts
+    removed = [int(counts.split()[0]) for counts in passes.values() if counts]
+    assert sum(removed) == 50
+    assert len(removed) > 2

@@ -57,12 +57,14 @@ class Layout:
             a random one in ``.key``.
         shards: directories to spread a new store over: 16, 256 or 4096.
         allow_network: do not refuse network file systems.
+        existing: make nothing; without a store there, say so. A key that is
+            missing is not missed before it is needed.
 
     Attributes:
         root: absolute path, resolved once.
         digits: how many digits of a handle name its shard.
         shards: how many there are.
-        keyring: makes and checks the MACs.
+        marker: the lines of ``.websession``.
         path: the path of the session with a given handle.
 
     Raises:
@@ -77,6 +79,7 @@ class Layout:
         secrets: Sequence[bytes],
         shards: int,
         allow_network: bool,
+        existing: bool = False,
     ) -> None:
         if shards not in SHARD_DIGITS:
             raise ValueError("shards must be 16, 256 or 4096")
@@ -84,22 +87,35 @@ class Layout:
             raise ValueError("the path of the store is empty")
         self.root = os.path.realpath(os.fsencode(path))
         self.shown = os.fsdecode(self.root)
-        fingerprints = [Keyring.fingerprint(secret) for secret in secrets]
-        self._make_root()
+        for secret in secrets:
+            Keyring.derive(secret)  # before anything is made
+        self._secrets = secrets
+        if not existing:
+            self._make_root()
         check_directory(self.root)
         if not allow_network:
             self._refuse_network()
         marker = self._read_marker()
         if marker is None:
+            if existing:
+                raise SessionStoreError(
+                    f"{self.shown} is not a session store: there is no "
+                    ".websession in it"
+                )
             marker = self._initialise(bool(secrets), shards)
-        if not secrets:
-            secrets = [self._read_key(marker)]
-        self._check_key(marker, fingerprints)
+        self.marker = marker
+        self._keyring = None if existing else self._unlock()
         self.shards = int(marker[b"shards"])
         self.digits = SHARD_DIGITS[self.shards]
-        self.keyring = Keyring(secrets, bytes.fromhex(marker[b"id"].decode()))
         self._prefix = self.root + b"/"
         self.path = path_maker(self._prefix, self.digits)
+
+    @property
+    def keyring(self) -> Keyring:
+        """Makes and checks the MACs; SessionStoreError without the key."""
+        if self._keyring is None:
+            self._keyring = self._unlock()
+        return self._keyring
 
     def _make_root(self) -> None:
         missing = []
@@ -197,21 +213,22 @@ class Layout:
             )
         return key
 
-    def _check_key(
-        self, marker: dict[bytes, bytes], fingerprints: list[str]
-    ) -> None:
-        kept = marker[b"key"]
-        if not kept.startswith(b"file:"):
-            return
-        if not fingerprints:
-            fingerprints = [Keyring.fingerprint(self._read_key())]
-            advice = "restore the .key that belongs to it"
-        else:
-            advice = "put the bytes of its .key first in the list of secrets"
-        if kept[5:].decode("ascii", "replace") not in fingerprints:
+    def _unlock(self) -> Keyring:
+        """The keys, if they are those that the store was made with."""
+        secrets = self._secrets or [self._read_key(self.marker)]
+        made_with = self.marker[b"key"]
+        if made_with.startswith(b"file:") and made_with[5:].decode(
+            "ascii", "replace"
+        ) not in map(Keyring.fingerprint, secrets):
+            advice = (
+                "put the bytes of its .key first in the list of secrets"
+                if self._secrets
+                else "restore the .key that belongs to it"
+            )
             raise SessionStoreError(
                 f"{self.shown} was made with another key: {advice}"
             )
+        return Keyring(secrets, bytes.fromhex(self.marker[b"id"].decode()))
 
     def join(self, *names: bytes) -> bytes:
         """Path of something in the store."""

@@ -11,16 +11,19 @@ from __future__ import annotations
 import os
 import time
 
+from ..exceptions import SessionBusy
 from .layout import DAMAGED, LOCKS
 from .locks import try_lock
-from .safety import TEMPORARY, open_note, read_file
+from .safety import TEMPORARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
     from .count import SessionCount
     from .layout import Layout
+    from .sweepnote import SweepNote, Tally
 
 __all__ = ["Sweeper", "set_aside"]
 
@@ -96,18 +99,37 @@ class Sweeper:
         A whole pass; how many sessions were removed. 0 if another process is
         at it.
         """
+        removed = 0
+        try:
+            for tally in self.whole_pass(now, idle, lifetime):
+                removed = tally.removed
+        except SessionBusy:
+            return 0
+        return removed
+
+    def whole_pass(
+        self, now: float, idle: float, lifetime: float
+    ) -> Iterator[Tally]:
+        """
+        A whole pass, which goes on as it is iterated: after each shard, what
+        was found and done so far. Closing it leaves the rest for the next.
+
+        Raises:
+            SessionBusy: another process is at it.
+        """
+        # Here and below, since looking whether it is time needs none of it.
+        from .sweepnote import SweepNote, Tally
+
         self._layout.make(LOCKS)
         lock = try_lock(self._lock)
         if lock is None:
-            return 0
+            raise SessionBusy("another process is sweeping this store")
         try:
-            removed = sum(
-                self._try_shard(shard, now, idle, lifetime)
-                for shard in range(self._layout.shards)
-            )
-            self._tidy()
-            self._note(0, now + self._interval)
-            return removed
+            tally = Tally(time.time())
+            for shard in range(self._layout.shards):
+                self._try_shard(shard, now, idle, lifetime, tally)
+                yield tally
+            self._finish(SweepNote(self._stamp), tally, now)
         finally:
             lock.release()
 
@@ -145,43 +167,48 @@ class Sweeper:
         return not now < due <= now + self._interval + 3600.0
 
     def _slice(self, now: float, idle: float, lifetime: float) -> None:
-        shard = self._next_shard()
+        from .sweepnote import SweepNote, Tally
+
+        note = SweepNote(self._stamp)
+        shard = note.shard if note.shard < self._layout.shards else 0
+        if note.present is None or shard == 0:
+            note.present = Tally(time.time())
         # Processor time: on a busy machine as much gets done, if later. Real
         # time, more of it, bounds what a slow disk may cost a request.
         started, cpu = time.perf_counter(), time.thread_time()
-        took = 0.0
-        while (
-            shard < self._layout.shards
-            and took < self._budget
-            and time.perf_counter() - started < _PATIENCE * self._budget
-        ):
-            self._try_shard(shard, now, idle, lifetime)
+        while True:
+            self._try_shard(shard, now, idle, lifetime, note.present)
             shard += 1
             took = time.thread_time() - cpu
+            if (
+                shard >= self._layout.shards
+                or took >= self._budget
+                or time.perf_counter() - started >= _PATIENCE * self._budget
+            ):
+                break
         if shard < self._layout.shards:
-            self._note(shard, now + _REST * took)
+            note.shard = shard
+            note.save(now + _REST * took)
         else:
-            self._tidy()
-            self._note(0, now + self._interval)
+            self._finish(note, note.present, now)
 
-    def _next_shard(self) -> int:
-        text = read_file(self._stamp)
-        return int(text) if text and text.isdigit() else 0
-
-    def _note(self, shard: int, due: float) -> None:
-        fd = open_note(self._stamp, os.O_WRONLY | os.O_CREAT)
-        try:
-            os.pwrite(fd, b"%08d" % shard, 0)
-            os.utime(fd, (due, due))
-        finally:
-            os.close(fd)
+    def _finish(self, note: SweepNote, tally: Tally, now: float) -> None:
+        self._tidy()
+        tally.when = time.time()
+        note.shard, note.present, note.last = 0, None, tally
+        note.save(now + self._interval)
 
     def _try_shard(
-        self, shard: int, now: float, idle: float, lifetime: float
-    ) -> int:
+        self,
+        shard: int,
+        now: float,
+        idle: float,
+        lifetime: float,
+        tally: Tally,
+    ) -> None:
         """One bad shard does not stop the sweep of the others."""
         try:
-            return self._sweep_shard(shard, now, idle, lifetime)
+            self._sweep_shard(shard, now, idle, lifetime, tally)
         except OSError as error:
             import logging
 
@@ -190,11 +217,15 @@ class Sweeper:
                 self._layout.prefix(shard).decode(),
                 error,
             )
-            return 0
 
     def _sweep_shard(
-        self, shard: int, now: float, idle: float, lifetime: float
-    ) -> int:
+        self,
+        shard: int,
+        now: float,
+        idle: float,
+        lifetime: float,
+        tally: Tally,
+    ) -> None:
         prefix = self._layout.prefix(shard)
         directory = self._layout.join(prefix)
         swept = self._count.correct(
@@ -204,7 +235,8 @@ class Sweeper:
             ),
         )
         if swept is None:
-            return 0
+            return
+        tally.add(swept)
         for file in swept.odd:
             set_aside(
                 self._layout, self._backend, self._count, prefix + file,
@@ -219,7 +251,6 @@ class Sweeper:
                 swept.failed,
                 os.strerror(swept.error) if swept.error else "not ours",
             )
-        return int(swept.removed)
 
     def _tidy(self) -> None:
         """Temporary files of crashed processes, damaged files kept enough."""
