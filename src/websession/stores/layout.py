@@ -23,6 +23,7 @@ from .safety import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
 __all__ = ["COUNT", "DAMAGED", "FORMAT", "LOCKS", "Layout"]
 
@@ -92,16 +93,13 @@ class Layout:
         self._secrets = secrets
         if not existing:
             self._make_root()
+        elif not os.path.lexists(self.join(MARKER)):
+            self._refuse_to_inspect()
         check_directory(self.root)
         if not allow_network:
             self._refuse_network()
         marker = self._read_marker()
         if marker is None:
-            if existing:
-                raise SessionStoreError(
-                    f"{self.shown} is not a session store: there is no "
-                    ".websession in it"
-                )
             marker = self._initialise(bool(secrets), shards)
         self.marker = marker
         self._keyring = None if existing else self._unlock()
@@ -125,6 +123,15 @@ class Layout:
             path = os.path.dirname(path)
         for path in reversed(missing):
             make_directory(path)
+
+    def _refuse_to_inspect(self) -> NoReturn:
+        if os.path.isdir(self.root) and os.access(self.root, os.X_OK):
+            raise SessionStoreError(
+                f"{self.shown} is not a session store: there is no "
+                ".websession in it"
+            )
+        os.stat(self.join(MARKER))  # says what stands in the way
+        raise SessionStoreError(f"{self.shown}/.websession came just now")
 
     def _refuse_network(self) -> None:
         kind = network_type(self.root)

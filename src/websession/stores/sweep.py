@@ -18,7 +18,7 @@ from .safety import TEMPORARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from types import ModuleType
 
     from .count import SessionCount
@@ -109,7 +109,7 @@ class Sweeper:
 
     def whole_pass(
         self, now: float, idle: float, lifetime: float
-    ) -> Iterator[Tally]:
+    ) -> Generator[Tally, None, None]:
         """
         A whole pass, which goes on as it is iterated: after each shard, what
         was found and done so far. Closing it leaves the rest for the next.

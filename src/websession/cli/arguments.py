@@ -1,0 +1,127 @@
+"""
+What the arguments of several commands have in common.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from ..stores.inspect import Inspector
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "Refused",
+    "add_json",
+    "add_path",
+    "duration",
+    "inspector",
+    "path_of",
+    "secrets_of",
+    "whole",
+]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+class Refused(Exception):
+    """Wrong arguments: the sentence goes to standard error."""
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """An argument type: a whole number between two others."""
+
+    def number(text: str) -> int:
+        if not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{least} to {most}, not {text}")
+        return int(text)
+
+    return number
+
+
+def duration(text: str) -> float:
+    """An argument type: seconds, or a number with s, m, h, d or w."""
+    number, unit = text, "s"
+    if text[-1:] in _UNITS:
+        number, unit = text[:-1], text[-1]
+    try:
+        seconds = float(number) * _UNITS[unit]
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e11:
+        raise argparse.ArgumentTypeError(
+            f"seconds, or a number with s, m, h, d or w, as in 2d, not {text}"
+        )
+    return seconds
+
+
+def add_path(parser: argparse.ArgumentParser, secret: bool = False) -> None:
+    """
+    The argument PATH.
+
+    Args:
+        secret: whether the command may need the application's secret.
+    """
+    parser.add_argument(
+        "path",
+        metavar="PATH",
+        nargs="?",
+        default=os.environ.get("WEBSESSION_PATH"),
+        help="directory of the sessions (default: WEBSESSION_PATH)",
+    )
+    parser.add_argument(
+        "--allow-network",
+        action="store_true",
+        help="open it even on a network file system",
+    )
+    if secret:
+        parser.add_argument(
+            "--secret-file",
+            metavar="FILE",
+            action="append",
+            default=[],
+            help="holds the secret of a store that was made with the "
+            "application's own; several: oldest first",
+        )
+
+
+def add_json(parser: argparse.ArgumentParser, what: str = "") -> None:
+    """The option ``--json``."""
+    parser.add_argument(
+        "--json", action="store_true", help=f"print JSON{what}"
+    )
+
+
+def path_of(options: argparse.Namespace) -> str:
+    """PATH; Refused if there is none."""
+    path: str | None = options.path
+    if not path:
+        raise Refused(
+            "which directory? Name it after the command, or set "
+            "WEBSESSION_PATH"
+        )
+    return path
+
+
+def secrets_of(options: argparse.Namespace) -> list[bytes]:
+    """The secrets that were named, without the newline at their end."""
+    found = []
+    for file in getattr(options, "secret_file", []):
+        with open(file, "rb") as opened:
+            found.append(opened.read().rstrip(b"\r\n"))
+    return found
+
+
+def inspector(options: argparse.Namespace) -> Inspector:
+    """The store at PATH; makes none."""
+    try:
+        return Inspector(
+            path_of(options),
+            secrets=secrets_of(options),
+            allow_network=options.allow_network,
+        )
+    except ValueError as error:  # of a secret
+        raise Refused(str(error)) from error

@@ -1,0 +1,166 @@
+"""
+What commands print: plain text, the same with colour and progress bars where
+`rich` is installed and a terminal listens, or JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import contextmanager
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+__all__ = [
+    "age",
+    "bar",
+    "moment",
+    "pairs",
+    "print_json",
+    "progress",
+    "size",
+    "table",
+]
+
+_POWERS = ("KiB", "MiB", "GiB", "TiB")
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def print_json(value: object) -> None:
+    """One line of JSON."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def size(count: float) -> str:
+    """Bytes, as 3.4 KiB."""
+    if count < 1000:
+        return f"{count:.0f} bytes"
+    power = 0
+    while count >= 1000 and power < len(_POWERS):
+        count /= 1024
+        power += 1
+    return f"{count:.1f} {_POWERS[power - 1]}"
+
+
+def age(seconds: float) -> str:
+    """A span of time in its two largest units, as 3d 4h."""
+    rest = max(0, int(seconds))
+    parts: list[str] = []
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if rest >= length or (unit == "s" and not parts):
+            parts.append(f"{rest // length}{unit}")
+            rest %= length
+    return " ".join(parts[:2])
+
+
+def moment(seconds: float) -> str:
+    """A time in UTC."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
+    except (OverflowError, ValueError, OSError):
+        return "out of range"
+
+
+def bar(share: float, width: int = 30) -> str:
+    """A horizontal bar, `share` (0 to 1) of `width` characters long."""
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    text = "█" * (eighths // 8)
+    return text + _EIGHTHS[eighths % 8].strip()
+
+
+def _terminal(stream: Any) -> bool:
+    return bool(stream.isatty())
+
+
+def _heading(text: str) -> str:
+    """Bold on a terminal."""
+    return f"\033[1m{text}\033[0m" if _terminal(sys.stdout) else text
+
+
+def pairs(title: str, values: Mapping[str, str]) -> None:
+    """Names and values below each other."""
+    width = max(map(len, values), default=0)
+    if title:
+        sys.stdout.write(_heading(title) + "\n")
+    for name, value in values.items():
+        sys.stdout.write(f"  {name:<{width}}  {value}\n")
+
+
+def table(
+    columns: Sequence[tuple[str, int]], rows: Iterable[Sequence[str]]
+) -> None:
+    """
+    Rows as they come, so that any number takes no memory.
+
+    Args:
+        columns: heading and width of each; a negative width: to the right.
+        rows: as many texts each.
+    """
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.ljust(width) if width > 0 else cell.rjust(-width)
+            for cell, (_, width) in zip(cells, columns, strict=True)
+        )
+        return "  ".join(padded).rstrip()
+
+    sys.stdout.write(_heading(line([name for name, _ in columns])) + "\n")
+    for cells in rows:
+        sys.stdout.write(line(cells) + "\n")
+
+
+@contextmanager
+def progress(
+    title: str, total: int | None, quiet: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """
+    Shows on standard error how far something is, if that is a terminal.
+
+    Args:
+        title: what is done.
+        total: of how many; None: not known.
+        quiet: show nothing.
+
+    Returns:
+        What is to be called with how many are done.
+    """
+    if quiet or not _terminal(sys.stderr):
+        yield lambda done: None
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import Progress
+    except ImportError:
+        with _plain_progress(title, total) as show:
+            yield show
+        return
+    with Progress(console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(title, total=total)
+        yield lambda done: shown.update(task, completed=done)
+
+
+@contextmanager
+def _plain_progress(
+    title: str, total: int | None
+) -> Iterator[Callable[[int], None]]:
+    last = 0.0
+
+    def show(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < 0.1 and done != total:
+            return
+        last = now
+        of = f" of {total}" if total is not None else ""
+        sys.stderr.write(f"\r{title}: {done}{of}\033[K")
+        sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        sys.stderr.write("\r\033[K")
+        sys.stderr.flush()

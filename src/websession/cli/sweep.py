@@ -1,0 +1,184 @@
+"""
+`websession sweep`: removes what has expired.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from ..stores.sweepnote import Tally
+from .arguments import (
+    Refused,
+    add_json,
+    add_path,
+    duration,
+    inspector,
+    path_of,
+)
+from .output import age, print_json, progress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..stores.inspect import Inspector
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+__all__ = ["add"]
+
+_CRON = """\
+# crontab -e
+7 * * * *  {command}
+
+# or, as files in ~/.config/systemd/user, and then
+# systemctl --user enable --now websession-sweep.timer
+# websession-sweep.service
+[Service]
+Type=oneshot
+ExecStart={command}
+
+# websession-sweep.timer
+[Timer]
+OnCalendar=hourly
+RandomizedDelaySec=5min
+Persistent=true
+[Install]
+WantedBy=timers.target
+"""
+
+
+def add(commands: Commands) -> None:
+    """Describes the arguments."""
+    parser = commands.add_parser(
+        "sweep",
+        aliases=["gc"],
+        help="remove expired sessions",
+        description="Removes the sessions that have expired, and what crashed "
+        "processes left behind. A store does so by itself, a little at a "
+        "time, as long as new sessions are made. The limits are those of the "
+        "application; sessions with a limit of their own go by that.",
+    )
+    parser.set_defaults(run=_run)
+    add_path(parser)
+    add_json(parser)
+    parser.add_argument(
+        "--idle",
+        type=duration,
+        default=0.0,
+        metavar="TIME",
+        help="remove what was not stored for so long, as in 90m or 14d",
+    )
+    parser.add_argument(
+        "--lifetime",
+        type=duration,
+        default=0.0,
+        metavar="TIME",
+        help="remove what was made so long ago",
+    )
+    parser.add_argument(
+        "--budget",
+        type=duration,
+        default=0.0,
+        metavar="TIME",
+        help="stop after this time; the next run begins anew (0: no limit)",
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="print nothing unless it fails"
+    )
+    parser.add_argument(
+        "--print-cron",
+        action="store_true",
+        help="print lines for crontab and systemd that do this every hour",
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    if not options.idle and not options.lifetime:
+        raise Refused(
+            "after how long does a session expire? Say --idle, --lifetime or "
+            "both, as the application does: --idle 1d"
+        )
+    if options.print_cron:
+        sys.stdout.write(_CRON.format(command=_command(options)))
+        return 0
+    store = inspector(options)
+    started = time.monotonic()
+    tally, shards = _sweep(store, options)
+    took = time.monotonic() - started
+    if options.json:
+        print_json(_as_json(tally, shards, store.layout.shards, took))
+    elif not options.quiet:
+        _report(tally, shards, store.layout.shards, took)
+    return 3 if tally.damaged + tally.failed else 0
+
+
+def _command(options: argparse.Namespace) -> str:
+    """This command without `--print-cron`, as cron runs it."""
+    import os
+    import shlex
+
+    words = [os.path.abspath(sys.argv[0]), "sweep"]
+    words.append(os.path.abspath(path_of(options)))
+    for name in ("idle", "lifetime", "budget"):
+        value = getattr(options, name)
+        if value:
+            words += [f"--{name}", f"{value:g}"]
+    if options.allow_network:
+        words.append("--allow-network")
+    return shlex.join([*words, "--quiet"])
+
+
+def _sweep(store: Inspector, options: argparse.Namespace) -> tuple[Tally, int]:
+    """What was found and done, and in how many shards."""
+    last, done = Tally(time.time()), 0
+    until = time.monotonic() + (options.budget or 1e9)
+    quiet = options.quiet or options.json
+    sweep = store.sweeper().whole_pass(
+        time.time(), options.idle, options.lifetime
+    )
+    with progress("sweeping", store.layout.shards, quiet) as show:
+        for tally in sweep:
+            last = tally
+            done += 1
+            show(done)
+            if time.monotonic() > until:
+                break
+        sweep.close()
+    return last, done
+
+
+def _report(tally: Tally, done: int, shards: int, took: float) -> None:
+    looked_at = tally.live + tally.removed + tally.reaped
+    rate = looked_at / max(took, 1e-6)
+    sys.stdout.write(
+        f"{tally.removed} expired sessions removed, {tally.live} left; "
+        f"{age(took)}, {rate:,.0f} files per second\n"
+    )
+    notes: dict[str, int] = {
+        "superseded sessions and empty files removed": tally.reaped,
+        "damaged files moved to .damaged/": tally.damaged,
+        "files could not be looked at": tally.failed,
+    }
+    for what, number in notes.items():
+        if number:
+            sys.stdout.write(f"{number} {what}\n")
+    if done < shards:
+        sys.stdout.write(
+            f"stopped after {done} of {shards} directories (--budget)\n"
+        )
+
+
+def _as_json(
+    tally: Tally, done: int, shards: int, took: float
+) -> dict[str, object]:
+    return {
+        "removed": tally.removed,
+        "reaped": tally.reaped,
+        "live": tally.live,
+        "damaged": tally.damaged,
+        "failed": tally.failed,
+        "shards": done,
+        "complete": done == shards,
+        "seconds": round(took, 6),
+    }
