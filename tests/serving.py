@@ -141,7 +141,8 @@ def running(command, root, site, environment=None):
 def environment_of(sessions):
     """Where a probe finds the sessions, and what it imports."""
     tests = Path(__file__).parent
-    probes = [str(tests), str(tests / "frameworks" / "probes")]
+    frameworks = tests / "frameworks"
+    probes = [str(each) for each in (tests, frameworks, frameworks / "probes")]
     return {
         "PROBE_SESSIONS": str(sessions),
         "PYTHONPATH": os.pathsep.join(probes),

@@ -21,6 +21,7 @@ from .exceptions import MaxSessionCountExceeded
 from .serializers import Serializer
 from .web import refusal
 from .web.cookie import SessionCookie
+from .web.culprit import naming
 from .web.events import log_event
 from .web.manager import SessionManager, as_websession, opened
 from .web.session import Session
@@ -39,23 +40,9 @@ __all__ = ["FlaskSession", "WebSessionInterface", "tagged_json"]
 _tagger = TaggedJSONSerializer()
 
 
+@naming
 def _dumps(data: object) -> bytes:
-    try:
-        return _tagger.dumps(data).encode("utf-8")
-    except TypeError as error:
-        if not isinstance(data, dict):
-            raise
-        raise TypeError(f"{_culprit(data)}: {error}") from None
-
-
-def _culprit(data: dict[Any, Any]) -> str:
-    """Which key holds what cannot be kept."""
-    for key, value in data.items():
-        try:
-            _tagger.dumps({key: value})
-        except TypeError:
-            return f"session[{key!r:.60}]"
-    return "session"
+    return _tagger.dumps(data).encode("utf-8")
 
 
 def _loads(raw: bytes) -> object:

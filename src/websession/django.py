@@ -1,0 +1,368 @@
+"""
+A session engine for Django.
+
+    SESSION_ENGINE = "websession.django"
+    WEBSESSION_PATH = "/var/lib/example/sessions"
+
+Optional: ``WEBSESSION_OPTIONS``, a dict of arguments of `FileStore`. In the
+place of a path ``WEBSESSION_PATH`` may be a store, or a `WebSession` that
+cross-checks nothing. The other settings are Django's own ``SESSION_*``.
+"""
+
+from __future__ import annotations
+
+try:
+    from asgiref.sync import sync_to_async
+    from django.conf import settings
+    from django.contrib.sessions.backends.base import (
+        CreateError,
+        SessionBase,
+        UpdateError,
+    )
+    from django.contrib.sessions.serializers import JSONSerializer
+    from django.core.exceptions import ImproperlyConfigured
+    from django.utils.module_loading import import_string
+except ImportError as error:
+    raise ImportError(
+        "websession.django needs Django 4.2 or newer: pip install django"
+    ) from error
+
+from .exceptions import (
+    BadSessionId,
+    CorruptData,
+    GenerateIDError,
+    InvalidSessionId,
+    SessionExpired,
+    SessionStoreError,
+)
+from .serializers import Serializer
+from .session import WebSession
+from .web.culprit import naming
+from .web.manager import SessionManager, as_websession
+from .web.merge import merge
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["SessionStore"]
+
+_JSON, _OTHER = 4, 132
+
+# The manager of the present settings, with what it was made of.
+_made: tuple[tuple[Any, ...], SessionManager] | None = None
+
+
+def _manager() -> SessionManager:
+    """Made once; again when settings have changed, as tests do."""
+    global _made
+    key = (
+        getattr(settings, "WEBSESSION_PATH", None),
+        getattr(settings, "WEBSESSION_OPTIONS", None),
+        settings.SESSION_SERIALIZER,
+        settings.SESSION_COOKIE_AGE,
+    )
+    made = _made
+    if made is None or made[0] != key:
+        _made = made = key, SessionManager(_sessions(*key))
+    return made[1]
+
+
+def _sessions(
+    path: Any, options: dict[str, Any] | None, serializer: str, age: int
+) -> WebSession:
+    if path is None:
+        raise ImproperlyConfigured(
+            "where are the sessions to be? Set WEBSESSION_PATH to a directory"
+        )
+    if not isinstance(path, WebSession) and not hasattr(path, "commit"):
+        path = _opened(path, options or {}, serializer)
+    sessions = as_websession(path, idle=age, lifetime=0)
+    if sessions.crossCheckVars:
+        raise ImproperlyConfigured(
+            "Django's engines do not see the request: WEBSESSION_PATH has to "
+            "be a WebSession with crossCheckVars=()"
+        )
+    return sessions
+
+
+def _opened(path: Any, options: dict[str, Any], serializer: str) -> Any:
+    from .stores.file import FileStore
+
+    made = import_string(serializer)
+    is_json = made is JSONSerializer
+    mine = Serializer(
+        _JSON if is_json else _OTHER,
+        "django",
+        naming(made().dumps),
+        made().loads,
+        canonical=is_json,
+    )
+    try:
+        return FileStore(path, **{"serializer": mine, **options})
+    except (SessionStoreError, TypeError, ValueError) as error:
+        raise ImproperlyConfigured(f"WEBSESSION_PATH: {error}") from error
+
+
+def _as_dict(data: Any) -> dict[str, Any]:
+    """Not one if the session was made by hand and holds nothing yet."""
+    return dict(data) if isinstance(data, dict) else {}
+
+
+class SessionStore(SessionBase):  # type: ignore[misc]
+    """
+    The session of a request. Beyond what Django promises: what other requests
+    stored meanwhile is merged key by key, and a change inside a list or dict
+    is saved without `modified` being set. `set_expiry` is exact, for longer
+    and for shorter than ``SESSION_COOKIE_AGE``.
+    """
+
+    _session_key: Any  # the base class's property
+    _base = b""
+    _version: object = None
+    _modified = False
+
+    @property
+    def modified(self) -> bool:
+        """Whether the middleware is to save it."""
+        if self._modified or not self._base:
+            return self._modified
+        manager = _manager()
+        encoded = manager.dumps(self._session_cache)
+        return not manager.is_unchanged(encoded, self._base)
+
+    @modified.setter
+    def modified(self, value: bool) -> None:
+        self._modified = value
+
+    # What Django asks of an engine
+
+    def load(self) -> dict[str, Any]:
+        """The contents; empty, and without a key, if there is no session."""
+        manager, key = _manager(), self.session_key
+        self._base = b""
+        try:
+            record = manager.sessions.readSession(key)
+        except (BadSessionId, InvalidSessionId):
+            return self._nothing("unknown-id", key)
+        except SessionExpired as error:
+            return self._nothing("expire", key, str(error))
+        except CorruptData as error:
+            return self._nothing("corrupt", key, str(error))
+        data = _as_dict(record.data)
+        payload = record.payload or manager.dumps(data)
+        if record.payload is None:
+            data = manager.loads(payload)
+        if self.get_expiry_age(expiry=data.get("_session_expiry")) <= 0:
+            # A date that has passed, which no limit in seconds knows exactly.
+            manager.sessions.deleteSession(key)
+            return self._nothing("expire", key)
+        self._base, self._version = payload, record.version
+        manager.emit("load", key)
+        return data
+
+    def _nothing(
+        self, event: str, key: str, about: str = ""
+    ) -> dict[str, Any]:
+        _manager().emit(event, key, about)
+        self._session_key = None
+        return {}
+
+    def exists(self, session_key: str) -> bool:
+        """Whether there is such a session."""
+        try:
+            _manager().sessions.readSession(session_key)
+        except (BadSessionId, InvalidSessionId, SessionExpired):
+            return False
+        except CorruptData:
+            return True
+        return True
+
+    def create(self) -> None:
+        """Stores the contents as a new session, under a new key."""
+        manager = _manager()
+        data = self._get_session(no_load=True)
+        encoded = manager.dumps(data)
+        try:
+            key = manager.sessions.newSession(
+                data=manager.to_store(encoded), idle=self._idle()
+            )
+        except GenerateIDError as error:
+            raise CreateError(str(error)) from error
+        self._session_key = key
+        self._base, self._version = encoded, None
+        self.modified = True
+        manager.emit("create", key)
+
+    def save(self, must_create: bool = False) -> None:
+        """
+        Stores the contents, merged with what others stored meanwhile.
+
+        Args:
+            must_create: as a new session, under a key of its own.
+
+        Raises:
+            UpdateError: the session was deleted, or has expired, since it was
+                loaded. It stays so.
+            TypeError: the serialiser cannot keep something, and its key.
+        """
+        if self.session_key is None or must_create:
+            return self.create()
+        manager, key = _manager(), self.session_key
+        data = self._get_session(no_load=False)
+        if not self._base:  # of clear(), which loads nothing
+            self.load()
+            if self.session_key is None:
+                raise UpdateError
+        encoded = manager.dumps(data)
+        try:
+            if not self._replace(encoded):
+                self._update(encoded, lambda merged: merged)
+        except InvalidSessionId as error:
+            manager.emit("drop", key, "deleted or expired")
+            raise UpdateError from error
+        return None
+
+    def _replace(self, encoded: bytes) -> bool:
+        """Stores them if nobody has stored since they were loaded."""
+        if self._version is None:
+            return False
+        manager = _manager()
+        self._version = manager.sessions.replaceSession(
+            self.session_key,
+            manager.to_store(encoded),
+            self._version,
+            idle=self._idle(),
+        )
+        if self._version is None:
+            return False
+        self._base = encoded
+        return True
+
+    def _update(
+        self,
+        encoded: bytes,
+        func: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> None:
+        """Stores `func` of what is stored and what this request changed."""
+        manager, base = _manager(), _manager().loads(self._base)
+        data: dict[str, Any] = {}
+        payload = encoded
+
+        def change(stored: Any) -> object:
+            nonlocal data, payload
+            mine, theirs = manager.loads(encoded), _as_dict(stored)
+            data = func(merge(base, mine, theirs, manager.dumps))
+            payload = manager.dumps(data)
+            return manager.to_store(payload)
+
+        manager.sessions.updateSession(
+            self.session_key, change, idle=self._idle()
+        )
+        self._session_cache = manager.loads(payload)
+        self._base, self._version = payload, None
+
+    def _idle(self) -> int:
+        """Its limit in seconds, where that is not the limit of all; or 0."""
+        age = int(self.get_expiry_age())
+        return 0 if age == _manager().sessions.idleLimit() else max(1, age)
+
+    def delete(self, session_key: str | None = None) -> None:
+        """Ends a session, for good; this one unless another one is named."""
+        key = self.session_key if session_key is None else session_key
+        if key is not None:
+            manager = _manager()
+            manager.sessions.deleteSession(key)
+            manager.emit("delete", key)
+
+    def flush(self) -> None:
+        """Ends the session and begins an empty one."""
+        super().flush()
+        self._base = b""
+
+    def cycle_key(self) -> None:
+        """Gives the session a new key, at log-in; the old one is dead."""
+        manager, data = _manager(), self._session
+        key = self.session_key
+        try:
+            if key is None:
+                raise InvalidSessionId("")
+            new_key = manager.sessions.regenerateSession(key)
+        except InvalidSessionId:
+            self.create()
+            return
+        self._session_key, self._session_cache = new_key, data
+        self._version = None
+        self.modified = True
+        manager.emit("renew", new_key)
+
+    def atomically(self, func: Callable[[dict[str, Any]], object]) -> None:
+        """
+        Changes the session at once, so that no change of another request gets
+        in between: for counters. What else this request changed so far is
+        stored too.
+
+        Args:
+            func: gets the contents as they are stored, with this request's
+                changes, and changes them in place. Runs again when another
+                request was faster.
+
+        Raises:
+            UpdateError: the session was deleted, or has expired.
+        """
+        data = self._session
+
+        def applied(merged: dict[str, Any]) -> dict[str, Any]:
+            func(merged)
+            return merged
+
+        if self.session_key is None:
+            applied(data)
+            self.create()
+            return
+        try:
+            self._update(_manager().dumps(data), applied)
+        except InvalidSessionId as error:
+            raise UpdateError from error
+
+    @classmethod
+    def clear_expired(cls) -> None:
+        """Removes all expired sessions, as ``manage.py clearsessions``."""
+        _manager().sessions.cleanUp()
+
+    # The same for asynchronous views: what writes may wait for a lock or the
+    # disk and goes to a thread, a read takes microseconds.
+
+    async def aload(self) -> dict[str, Any]:
+        """See `load`."""
+        return self.load()
+
+    async def aexists(self, session_key: str) -> bool:
+        """See `exists`."""
+        return self.exists(session_key)
+
+    async def acreate(self) -> None:
+        """See `create`."""
+        await sync_to_async(self.create)()
+
+    async def asave(self, must_create: bool = False) -> None:
+        """See `save`."""
+        await sync_to_async(self.save)(must_create)
+
+    async def adelete(self, session_key: str | None = None) -> None:
+        """See `delete`."""
+        await sync_to_async(self.delete)(session_key)
+
+    async def aflush(self) -> None:
+        """See `flush`."""
+        await sync_to_async(self.flush)()
+
+    async def acycle_key(self) -> None:
+        """See `cycle_key`."""
+        await sync_to_async(self.cycle_key)()
+
+    @classmethod
+    async def aclear_expired(cls) -> None:
+        """See `clear_expired`."""
+        await sync_to_async(cls.clear_expired)()
