@@ -169,7 +169,9 @@ class WebSessionInterface(SessionInterface):
         assert isinstance(session, FlaskSession)
         if not session.accessed:
             return
-        _end_if_empty(session)
+        # An application that calls every session permanent, before it knows
+        # the visitor, stores nothing yet.
+        session.end_if_empty("_permanent")
         renews_cookie = session.permanent and self.should_set_cookie(
             app, session
         )
@@ -213,18 +215,6 @@ class WebSessionInterface(SessionInterface):
         if not cache.no_store:
             # No shared cache is to hand it to somebody else.
             cache.public, cache.private = False, True
-
-
-def _end_if_empty(session: FlaskSession) -> None:
-    """
-    `session.clear()` is how Flask logs out. And an application that calls
-    every session permanent, before it knows the visitor, stores nothing yet.
-    """
-    if session.keys() <= {"_permanent"}:
-        if session.id is None:
-            session.clear()
-        else:
-            session.invalidate()
 
 
 def _refuse(response: Response) -> None:

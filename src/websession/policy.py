@@ -285,6 +285,7 @@ class SessionPolicy:
         data: object,
         expected: object = None,
         own_idle: int | None = None,
+        timeout: float | None = None,
     ) -> object:
         # On the way of every call, so `now` and `idleLimit` are written out.
         clock = self._clock
@@ -299,6 +300,7 @@ class SessionPolicy:
             lifetime=self.maxLifetime,
             expected=expected,
             own_idle=own_idle,
+            timeout=timeout,
         )
 
     def _crosscheck(

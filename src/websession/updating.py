@@ -64,6 +64,7 @@ class UpdatingSession(SessionPolicy):
         version: object,
         *,
         idle: float | None = None,
+        timeout: float | None = None,
     ) -> object:
         """
         Stores a session if nobody has written it since it was read.
@@ -74,16 +75,20 @@ class UpdatingSession(SessionPolicy):
             version: of the record that it returned.
             idle: the session's own limit from now on, see `newSession`; 0:
                 none. None: as it is.
+            timeout: longest wait for another process that is writing the
+                session, in seconds; 0: none. None: as long as the store does.
 
         Returns:
             The new version; None if the session has another one than
             `version`: nothing was stored then.
 
         Raises:
-            As `storeSession`.
+            As `storeSession`; `SessionBusy` after the timeout.
         """
         own_idle = None if idle is None else own_limit(idle)
-        return self._commit(session_id, session_data, version, own_idle)
+        return self._commit(
+            session_id, session_data, version, own_idle, timeout
+        )
 
     def updateSession(
         self,

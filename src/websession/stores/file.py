@@ -144,6 +144,11 @@ class FileStore:
         return name
 
     @property
+    def durability(self) -> str:
+        """``"none"``, ``"data"`` or ``"full"``."""
+        return DURABILITIES[self._tools.durability]
+
+    @property
     def serializer(self) -> serializers.Serializer:
         """What new records are written with."""
         return self._serializer
@@ -250,6 +255,7 @@ class FileStore:
         lifetime: float = 0.0,
         expected: object = None,
         own_idle: int | None = None,
+        timeout: float | None = None,
     ) -> object:
         """See `SessionStore.commit`."""
         file = self._recent.get(session_id) or self._file(session_id)
@@ -257,7 +263,7 @@ class FileStore:
             return file.touch(expected, now, idle, lifetime)
         return file.store(
             self._dumps(data), self._number, expected, now, idle, lifetime,
-            own_idle,
+            own_idle, timeout,
         )  # fmt: skip
 
     @loud

@@ -220,6 +220,7 @@ class MappingStore:
         lifetime: float = 0.0,
         expected: object = None,
         own_idle: int | None = None,
+        timeout: float | None = None,
     ) -> object:
         """See `SessionStore.commit`."""
         with self._locked():

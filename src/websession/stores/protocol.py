@@ -89,6 +89,7 @@ class SessionStore(Protocol):
         lifetime: float = 0.0,
         expected: object = None,
         own_idle: int | None = None,
+        timeout: float | None = None,
     ) -> object:
         """
         Replaces the data and sets the time to `now`; env and creation time
@@ -100,6 +101,8 @@ class SessionStore(Protocol):
                 between; None: whatever is there.
             own_idle: the session's from now on; only with `data` and with
                 `expected`. None: as it is.
+            timeout: longest wait for others in seconds, where the store
+                waits at all; None: what it was made with.
 
         Returns:
             The new version, or None if `expected` is not the present one.

@@ -222,6 +222,7 @@ class SessionFile:
         idle: float,
         lifetime: float,
         own_idle: int | None = None,
+        timeout: float | None = None,
     ) -> object:
         """Writes new data, see `SessionStore.commit`; its version, or None."""
         stored = now
@@ -230,6 +231,8 @@ class SessionFile:
         if self.origin is None:
             self.origin = origin_of(self.last or self.current(now))
         tools, name = self._tools, self.name
+        if timeout is None:
+            timeout = tools.timeout
         deadline: Deadline | None = None
         while True:
             created, env, own = self.origin
@@ -240,7 +243,7 @@ class SessionFile:
             )
             outcome, header = tools.write(
                 self.path, name, record, expected, now, idle, lifetime,
-                tools.durability, tools.timeout,
+                tools.durability, timeout,
             )  # fmt: skip
             if outcome == status.OK:
                 break
@@ -249,7 +252,7 @@ class SessionFile:
             if expected is not None and header != expected:
                 return None
             # Not what was remembered, or a clock is behind: look, try again.
-            deadline = deadline or Deadline(tools.timeout)
+            deadline = deadline or Deadline(timeout)
             deadline.check()
             live = self.current(now)
             self.origin = origin_of(live)

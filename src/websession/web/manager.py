@@ -59,6 +59,8 @@ class SessionManager:
         cookie: the `SessionCookie`.
         dumps, loads: of the store's serialiser, or of pickle where the store
             does not serialise.
+        is_quick: whether the store reads and replaces in microseconds, if
+            nobody is in the way: files that are not synced.
     """
 
     def __init__(
@@ -91,6 +93,8 @@ class SessionManager:
         self.dumps: Callable[[object], bytes] = serializer.dumps
         self.loads: Callable[[bytes], Any] = serializer.loads
         self._is_canonical = serializer.canonical
+        store = self.sessions.sessiondict
+        self.is_quick = getattr(store, "durability", None) == "none"
 
     def open(self, env: Mapping[str, Any]) -> Session:
         """

@@ -161,6 +161,22 @@ class Session(Contents, MutableMapping[str, "Any"]):
             self._clear_cookie()
         self._forget()
 
+    def end_if_empty(self, *apart_from: str) -> None:
+        """
+        Ends the session if it has just been emptied. For frameworks whose
+        users log out by ``session.clear()``; before `commit`.
+
+        Args:
+            apart_from: keys that do not count.
+        """
+        if self._closed or self._data is None:
+            return
+        if self._data.keys() <= set(apart_from):
+            if self._id is None:
+                self._data.clear()
+            elif self.modified and not self._read_only:
+                self.invalidate()
+
     def atomically(self, func: Callable[[dict[Any, Any]], object]) -> None:
         """
         Changes the session at once, so that no change of another request gets

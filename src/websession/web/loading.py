@@ -1,0 +1,164 @@
+"""
+What a request's session holds, on its way from the store.
+"""
+
+from __future__ import annotations
+
+from ..exceptions import (
+    BadSessionId,
+    CorruptData,
+    InvalidSessionId,
+    SessionException,
+    SessionExpired,
+    SessionHijacked,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
+    from typing import Any
+
+    from .manager import SessionManager
+
+__all__ = ["CLEAR", "SET", "LoadedContents"]
+
+# What is to be told to the browser.
+SET, CLEAR = "set", "clear"
+
+
+class LoadedContents:
+    """
+    Loads, and locks; `Contents` stores.
+
+    Args:
+        manager: the application's.
+        env: the request; see `SessionManager.open`.
+    """
+
+    # Values until something happens: most requests assign few of them.
+    ended: SessionException | None = None
+    new = True
+    keep_alive = True
+    _data: dict[Any, Any] | None = None
+    _id: str | None = None
+    _base = b""
+    _version: object = None
+    _created: float | None = None
+    _stored: float | None = None
+    _read_only = False
+    _renew: float | None = None
+    _idle = 0
+    _new_idle: int | None = None
+    _to_browser: str | None = None
+    _closed = False
+    _guard: AbstractContextManager[None] | None = None
+
+    def __init__(
+        self, manager: SessionManager, env: Mapping[str, Any]
+    ) -> None:
+        self._manager = manager
+        self._env = env
+
+    # Loading
+
+    @property
+    def _https(self) -> bool:
+        return bool(self._env.get("wsgi.url_scheme") == "https")
+
+    def _load(self) -> None:
+        """The session that the cookie names; an empty one otherwise."""
+        self.ended = self._to_browser = None
+        self._data, self._id = {}, None
+        header = self._env.get("HTTP_COOKIE")
+        if not header:
+            return
+        for session_id in self._manager.cookie.values(header, self._https):
+            try:
+                self._adopt(session_id)
+            except (BadSessionId, InvalidSessionId) as error:
+                self._failed("unknown-id", session_id, error)
+            except SessionExpired as error:
+                self._failed("expire", session_id, error)
+            except SessionHijacked as error:
+                self._failed("hijack", session_id, error)
+            except CorruptData as error:
+                # Perhaps an older worker that does not know the new secret:
+                # the browser keeps its cookie for the others.
+                self._failed("corrupt", session_id, error)
+                self._to_browser = None
+            else:
+                self.ended = self._to_browser = None
+                return
+
+    def _failed(
+        self, event: str, session_id: str, error: SessionException
+    ) -> None:
+        self.ended = error
+        self._to_browser = CLEAR
+        about = "" if event == "unknown-id" else str(error)
+        self._manager.emit(event, session_id, about)
+
+    def _adopt(self, session_id: str) -> None:
+        manager = self._manager
+        record = manager.sessions.readSession(session_id, self._env)
+        payload, data = record.payload, record.data
+        if type(data) is not dict:
+            # A session that was made by hand and holds nothing yet.
+            data = self._as_dict(data)
+            payload = manager.dumps(data)
+        elif payload is None:
+            payload = manager.dumps(data)
+            data = manager.loads(payload)
+        self._data, self._base = data, payload
+        self._id, self._version = session_id, record.version
+        self._created, self._stored = record.created, record.stored
+        self._read_only, self._idle = record.superseded, record.idle
+        self.new = False
+        manager.emit("load", session_id)
+
+    @staticmethod
+    def _as_dict(data: object) -> dict[Any, Any]:
+        if isinstance(data, dict):
+            return dict(data)
+        if data == "_created_":
+            return {}
+        raise TypeError(
+            f"the session holds {type(data).__name__} instead of a dict: "
+            "another program stores in the same directory"
+        )
+
+    def _clear_cookie(self) -> None:
+        self._to_browser = CLEAR
+
+    def _forget(self) -> None:
+        self._data, self._base = {}, b""
+        self._id = self._version = self._created = self._stored = None
+        self._read_only, self._renew, self.new = False, None, True
+        self._idle, self._new_idle = 0, None
+
+    # What adapters do with it
+
+    def lock(self, timeout: float, label: str = "") -> None:
+        """
+        Keeps other requests that ask for it out, until `unlock`. Does nothing
+        where the cookie names no session.
+
+        Raises:
+            SessionLocked: not to be had within `timeout` seconds.
+        """
+        if self._data is None:
+            self._load()
+        if self._id is None:
+            return
+        guard = self._manager.sessions.lockSession(self._id, timeout, label)
+        guard.__enter__()
+        self._guard = guard
+        self._forget()
+        self._load()  # what the one before made of it
+
+    def unlock(self) -> None:
+        """Lets the next one in; nothing if `lock` was not called."""
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.__exit__(None, None, None)
