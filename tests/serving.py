@@ -174,6 +174,13 @@ def python(root, *arguments):
         yield site
 
 
+def uvicorn(root, app):
+    return python(
+        root, "-m", "uvicorn", "--uds", "{socket}",
+        "--workers", str(WORKERS), "--log-level", "warning", app,
+    )  # fmt: skip
+
+
 @contextlib.contextmanager
 def uwsgi(root):
     if not on_uwsgi.available():

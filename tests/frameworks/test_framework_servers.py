@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from client import Client
-from serving import gunicorn, serving
+from serving import gunicorn, serving, uvicorn
 from test_servers import (  # noqa: F401
     test_a_cookie_made_up_is_not_adopted,
     test_changes_inside_values,
@@ -26,6 +26,7 @@ THREADS = "--threads", "4"  # for a slow request beside quick ones
 
 FRAMEWORKS = {
     "flask": lambda root: gunicorn(root, *THREADS, app="flask_probe:app"),
+    "fastapi": lambda root: uvicorn(root, "fastapi_probe:app"),
 }
 
 

@@ -66,6 +66,14 @@ class LoadedContents:
     def _https(self) -> bool:
         return bool(self._env.get("wsgi.url_scheme") == "https")
 
+    @property
+    def has_cookie(self) -> bool:
+        """Whether the request came with a cookie of our name."""
+        header = self._env.get("HTTP_COOKIE")
+        return bool(
+            header and self._manager.cookie.values(header, self._https)
+        )
+
     def _load(self) -> None:
         """The session that the cookie names; an empty one otherwise."""
         self.ended = self._to_browser = None
@@ -139,6 +147,11 @@ class LoadedContents:
 
     # What adapters do with it
 
+    def load(self) -> None:
+        """Loads it now, if it is not loaded."""
+        if self._data is None:
+            self._load()
+
     def lock(self, timeout: float, label: str = "") -> None:
         """
         Keeps other requests that ask for it out, until `unlock`. Does nothing
@@ -147,8 +160,7 @@ class LoadedContents:
         Raises:
             SessionLocked: not to be had within `timeout` seconds.
         """
-        if self._data is None:
-            self._load()
+        self.load()
         if self._id is None:
             return
         guard = self._manager.sessions.lockSession(self._id, timeout, label)

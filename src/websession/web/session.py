@@ -161,6 +161,11 @@ class Session(Contents, MutableMapping[str, "Any"]):
             self._clear_cookie()
         self._forget()
 
+    @property
+    def is_emptied(self) -> bool:
+        """Whether it is stored, and has nothing left in it."""
+        return self._id is not None and not self._data
+
     def end_if_empty(self, *apart_from: str) -> None:
         """
         Ends the session if it has just been emptied. For frameworks whose

@@ -1,0 +1,122 @@
+"""
+Sessions on an event loop of asyncio: what may wait for another process or for
+the disk runs in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from .session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["AsyncSession", "Hold", "ReadOnlySession", "in_thread"]
+
+
+async def in_thread(func: Callable[[], Any]) -> Any:
+    """
+    Runs a function in a thread, to its end, also if the request is cancelled
+    meanwhile: half a commit is none.
+    """
+    task = asyncio.ensure_future(asyncio.to_thread(func))
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except BaseException:
+            break  # the function's own, which result() raises again
+    if cancelled is not None:
+        raise cancelled
+    return task.result()
+
+
+class Hold:
+    """
+    Exclusive use of a session. It belongs to a thread, so each request has a
+    thread for it, and tasks of one loop exclude each other as well.
+    """
+
+    def __init__(self, session: Session, timeout: float, label: str) -> None:
+        self._session = session
+        self._timeout = timeout
+        self._label = label
+        self._over = threading.Event()
+
+    async def acquire(self) -> None:
+        """
+        Raises:
+            SessionLocked: not to be had in time.
+        """
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        threading.Thread(
+            target=self._run, args=(loop, ready), daemon=True
+        ).start()
+        try:
+            await ready
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Lets the next one in; the first call counts."""
+        self._over.set()
+
+    def _run(
+        self, loop: asyncio.AbstractEventLoop, ready: asyncio.Future[None]
+    ) -> None:
+        error = None
+        try:
+            self._session.lock(self._timeout, self._label)
+        except Exception as failure:
+            error = failure
+        try:
+            loop.call_soon_threadsafe(_settle, ready, error)
+        except RuntimeError:
+            self.release()  # the loop was closed meanwhile
+        if error is None:
+            self._over.wait()
+            self._session.unlock()
+
+
+def _settle(ready: asyncio.Future[None], error: Exception | None) -> None:
+    if ready.done():
+        return  # cancelled
+    if error is None:
+        ready.set_result(None)
+    else:
+        ready.set_exception(error)
+
+
+class AsyncSession(Session):
+    """
+    The session of one request. What may wait for another process or for the
+    disk is here for ``await`` too, and then runs in a thread.
+    """
+
+    async def ainvalidate(self) -> None:
+        """See `Session.invalidate`."""
+        await in_thread(self.invalidate)
+
+    async def aatomically(
+        self, func: Callable[[dict[Any, Any]], object]
+    ) -> None:
+        """See `Session.atomically`; `func` runs in the thread."""
+        await in_thread(lambda: self.atomically(func))
+
+
+class ReadOnlySession(AsyncSession):
+    """The session of a websocket: it has no response that could store it."""
+
+    def _open(self) -> dict[Any, Any]:
+        raise RuntimeError(
+            "the session of a websocket can only be read: store what changed "
+            "in a request, or with WebSession.updateSession"
+        )

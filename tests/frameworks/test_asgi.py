@@ -1,0 +1,587 @@
+"""The ASGI middleware, under Starlette, FastAPI and bare messages."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import subprocess
+import sys
+import time
+
+import fastapi
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import StreamingResponse as Streaming
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+
+import websession
+from support import Child, file_of, in_processes, session_files, until
+from websession import FileStore, WebSession
+from websession.asgi import SessionMiddleware
+from websession.web import SessionCookie
+
+COOKIE = SessionCookie("sid", secure=None)
+
+
+async def set_all(request):
+    request.session.update(request.query_params)
+    return PlainTextResponse("set")
+
+
+async def get(request):
+    return JSONResponse(dict(request.session))
+
+
+async def bare(request):
+    return PlainTextResponse("bare")
+
+
+async def clear(request):
+    request.session.clear()
+    return PlainTextResponse("cleared")
+
+
+async def append(request):
+    request.session.setdefault("list", []).append(1)
+    return PlainTextResponse("appended")
+
+
+async def log_in(request):
+    request.session["user"] = "ann"
+    request.session.regenerate(grace=0)
+    return PlainTextResponse("welcome")
+
+
+async def log_out(request):
+    await request.session.ainvalidate()
+    return PlainTextResponse("bye")
+
+
+async def count(request):
+    def add(data):
+        data["n"] = data.get("n", 0) + 1
+
+    await request.session.aatomically(add)
+    return JSONResponse(request.session["n"])
+
+
+async def fail(request):
+    request.session["failed"] = True
+    raise ZeroDivisionError
+
+
+async def stream(request):
+    request.session["streamed"] = True
+
+    async def pieces():
+        yield b"first"
+        with pytest.raises(RuntimeError, match="response has begun"):
+            request.session["late"] = True
+        yield b"last"
+
+    return Streaming(pieces())
+
+
+async def late(websocket):
+    await websocket.accept()
+    session = websocket.session
+    answer = dict(session)
+    try:
+        session["changed"] = True
+    except RuntimeError as error:
+        answer["error"] = str(error)
+    await websocket.send_json(answer)
+    await websocket.close()
+
+
+PAGES = {
+    "/set": set_all, "/get": get, "/bare": bare, "/clear": clear,
+    "/append": append, "/log-in": log_in, "/log-out": log_out,
+    "/count": count, "/fail": fail, "/stream": stream,
+}  # fmt: skip
+
+
+@pytest.fixture
+def make_app(make_store):
+    def make(sessions=None, routes=(), **options):
+        if sessions is None:
+            sessions = make_store(serializer="json")
+        options.setdefault("cookie", COOKIE)
+        return Starlette(
+            routes=[
+                *routes,
+                *(Route(path, page) for path, page in PAGES.items()),
+                WebSocketRoute("/socket", late),
+            ],
+            middleware=[Middleware(SessionMiddleware, sessions, **options)],
+        )
+
+    return make
+
+
+@pytest.fixture
+def client(make_app):
+    return TestClient(make_app())
+
+
+def fresh(app, cookie=None):
+    """A client that sends just this cookie."""
+    client = TestClient(app)
+    if cookie is not None:
+        client.cookies.set("sid", cookie)
+    return client
+
+
+def test_what_is_set_is_there_in_the_next_request(client, root):
+    answer = client.get("/set?a=1")
+    assert "sid=" in answer.headers["Set-Cookie"]
+    assert answer.headers["Vary"] == "Cookie"
+    assert answer.headers["Cache-Control"] == "no-store"
+    answer = client.get("/get")
+    assert answer.json() == {"a": "1"}
+    assert "Set-Cookie" not in answer.headers
+    assert len(session_files(root)) == 1
+
+
+def test_without_use_there_is_no_session_and_no_header(client, root):
+    answer = client.get("/bare")
+    assert "Set-Cookie" not in answer.headers
+    assert "Vary" not in answer.headers
+    assert client.get("/get").headers["Vary"] == "Cookie"
+    assert session_files(root) == []
+
+
+def test_a_request_that_reads_writes_nothing(client, root):
+    client.get("/set?a=1")
+    (file,) = session_files(root)
+    before = file.stat().st_mtime_ns, file.read_bytes()
+    client.get("/get")
+    assert (file.stat().st_mtime_ns, file.read_bytes()) == before
+
+
+def test_a_change_inside_a_value_is_saved(client):
+    for _ in range(3):
+        client.get("/append")
+    assert client.get("/get").json() == {"list": [1, 1, 1]}
+
+
+@pytest.mark.parametrize("page", ["/clear", "/log-out"])
+def test_log_out_ends_the_session(make_app, root, page):
+    app = make_app()
+    client = TestClient(app)
+    client.get("/set?a=1")
+    stolen = client.cookies["sid"]
+    answer = client.get(page)
+    assert "Max-Age=0" in answer.headers["Set-Cookie"]
+    assert session_files(root) == []
+    assert fresh(app, stolen).get("/get").json() == {}
+
+
+def test_log_in_changes_the_id(make_app):
+    app = make_app()
+    client = TestClient(app)
+    client.get("/set?a=1")
+    before = client.cookies["sid"]
+    client.get("/log-in")
+    renewed = client.cookies["sid"] != before
+    assert renewed
+    assert client.get("/get").json() == {"a": "1", "user": "ann"}
+    assert fresh(app, before).get("/get").json() == {}
+
+
+@pytest.mark.parametrize("cookie", ["x" * 32, "../x", "", "a" * 5000, '"'])
+def test_a_cookie_that_was_made_up_is_not_adopted(make_app, root, cookie):
+    header = {"Cookie": f"sid={cookie}"}
+    answer = TestClient(make_app()).get("/set?a=1", headers=header)
+    made = answer.headers["Set-Cookie"].partition(";")[0]
+    adopted = made == f"sid={cookie}"
+    assert not adopted
+    assert len(session_files(root)) == 1
+
+
+def test_cookies_of_several_headers_count(make_app):
+    app = make_app()
+    client = TestClient(app)
+    client.get("/set?a=1")
+    sid = client.cookies["sid"]
+    answer = TestClient(app).get(
+        "/get", headers=[("Cookie", "theme=dark"), ("Cookie", f"sid={sid}")]
+    )
+    assert answer.json() == {"a": "1"}
+
+
+def test_an_exception_stores_nothing(client, root):
+    with pytest.raises(ZeroDivisionError):
+        client.get("/fail")
+    assert session_files(root) == []
+
+
+def test_a_response_that_streams_is_stored_before_its_first_byte(client):
+    assert client.get("/stream").text == "firstlast"
+    assert client.get("/get").json() == {"streamed": True}
+
+
+def test_what_cannot_be_kept_names_its_key(make_app, root):
+    async def odd(request):
+        request.session["odd"] = object()
+        return PlainTextResponse("odd")
+
+    app = make_app(routes=[Route("/odd", odd)])
+    with pytest.raises(TypeError, match=r"\['odd'\]"):
+        TestClient(app).get("/odd")
+    assert session_files(root) == []
+
+
+def test_too_many_sessions_are_refused_with_503(make_app, make_store):
+    sessions = WebSession(
+        make_store(serializer="json"),
+        crossCheckVars=(),
+        maxSessionCount=1,
+        sessionIDLength=32,
+    )
+    app = make_app(sessions)
+    assert fresh(app).get("/set?a=1").status_code == 200
+    refused = fresh(app).get("/set?a=1")
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"] == "1"
+    assert "Set-Cookie" not in refused.headers
+
+
+def test_the_cross_check_sees_headers_and_address(make_app, make_store):
+    sessions = WebSession(
+        make_store(serializer="json"),
+        crossCheckVars=("HTTP_USER_AGENT", "REMOTE_ADDR", "HTTP_X_NONE"),
+        sessionIDLength=32,
+    )
+    client = TestClient(make_app(sessions))
+    client.get("/set?a=1")
+    (info,) = sessions.listSessions()
+    assert info.size > 0
+    record = sessions.readSession(
+        client.cookies["sid"],
+        {"HTTP_USER_AGENT": "testclient", "REMOTE_ADDR": "testclient"},
+    )
+    assert record.env == {
+        "HTTP_USER_AGENT": "testclient",
+        "REMOTE_ADDR": "testclient",
+    }
+    other = {"User-Agent": "other"}
+    assert client.get("/get", headers=other).json() == {}
+
+
+def test_https_makes_the_cookie_secure(make_app):
+    app = make_app()
+    for base in "http://testserver", "https://testserver":
+        answer = TestClient(app, base_url=base).get("/set?a=1")
+        is_secure = "Secure" in answer.headers["Set-Cookie"]
+        assert is_secure == base.startswith("https")
+
+
+def test_a_websocket_reads_and_does_not_store(client, root):
+    client.get("/set?a=1")
+    before = [file.read_bytes() for file in session_files(root)]
+    with client.websocket_connect("/socket") as socket:
+        answer = socket.receive_json()
+    assert answer.pop("error").startswith("the session of a websocket can")
+    assert answer == {"a": "1"}
+    assert [file.read_bytes() for file in session_files(root)] == before
+
+
+def test_fastapi_has_it_as_request_session(make_store):
+    app = fastapi.FastAPI()
+
+    @app.get("/count")
+    def count(request: fastapi.Request):
+        request.session["n"] = request.session.get("n", 0) + 1
+        return request.session["n"]
+
+    app.add_middleware(
+        SessionMiddleware,
+        sessions=make_store(serializer="json"),
+        cookie=COOKIE,
+    )
+    client = TestClient(app)
+    assert [client.get("/count").json() for _ in range(3)] == [1, 2, 3]
+
+
+def test_any_store_will_do(make_app):
+    client = TestClient(make_app(WebSession({}, crossCheckVars=())))
+    client.get("/set?a=1")
+    client.get("/append")
+    assert client.get("/get").json() == {"a": "1", "list": [1]}
+    assert client.get("/count").json() == 1
+
+
+@pytest.mark.parametrize("durability", ["data", "full"])
+def test_durable_stores_are_written_in_threads(
+    make_app, make_store, durability
+):
+    store = make_store(serializer="json", durability=durability)
+    client = TestClient(make_app(store))
+    client.get("/set?a=1")
+    client.get("/append")
+    assert client.get("/get").json() == {"a": "1", "list": [1]}
+
+
+# Bare messages
+
+
+def scope_of(path, cookie=None, **others):
+    headers = [] if cookie is None else [(b"cookie", f"sid={cookie}".encode())]
+    return {
+        "type": "http", "method": "GET", "path": path, "scheme": "http",
+        "headers": headers, "client": ("192.0.2.1", 1), **others,
+    }  # fmt: skip
+
+
+async def ask(app, scope):
+    """All messages of an answer."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    await app(scope, None, send)
+    return sent
+
+
+async def ok(send, *pieces):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for piece in pieces or (b"",):
+        await send({"type": "http.response.body", "body": piece})
+
+
+def test_other_scopes_pass_untouched(make_store):
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope)
+
+    scope = {"type": "lifespan"}
+    asyncio.run(ask(SessionMiddleware(app, make_store()), scope))
+    assert seen == [{"type": "lifespan"}]
+    assert seen[0] is scope
+
+
+def test_an_app_without_a_response_stores_nothing(make_store, root):
+    async def app(scope, receive, send):
+        scope["session"]["a"] = 1
+
+    sent = asyncio.run(
+        ask(SessionMiddleware(app, make_store()), scope_of("/"))
+    )
+    assert sent == []
+    assert session_files(root) == []
+
+
+def test_early_hints_go_before_the_session_is_stored(make_store, root):
+    async def app(scope, receive, send):
+        await send({"type": "http.response.early_hint", "links": []})
+        scope["session"]["a"] = 1
+        await ok(send)
+
+    sent = asyncio.run(
+        ask(SessionMiddleware(app, make_store()), scope_of("/"))
+    )
+    assert [message["type"] for message in sent] == [
+        "http.response.early_hint",
+        "http.response.start",
+        "http.response.body",
+    ]
+    names = [name for name, _ in sent[1]["headers"]]
+    assert b"set-cookie" in names
+    assert len(session_files(root)) == 1
+
+
+@pytest.fixture
+def sessions(make_store):
+    return WebSession(
+        make_store(serializer="json"),
+        3600,
+        crossCheckVars=(),
+        sessionIDLength=32,
+    )
+
+
+def test_requests_at_the_same_time_keep_both_changes(sessions):
+    sid = sessions.newSession(data={"a": 1})
+
+    async def both():
+        loaded, go_on = asyncio.Event(), asyncio.Event()
+
+        async def app(scope, receive, send):
+            session = scope["session"]
+            if scope["path"] == "/slow":
+                session["slow"] = session["a"]
+                loaded.set()
+                await go_on.wait()
+            else:
+                session["quick"] = session["a"]
+            await ok(send)
+
+        app = SessionMiddleware(app, sessions, cookie=COOKIE)
+        slow = asyncio.create_task(ask(app, scope_of("/slow", sid)))
+        await loaded.wait()
+        await ask(app, scope_of("/quick", sid))
+        go_on.set()
+        await slow
+
+    asyncio.run(both())
+    assert sessions.retrieveSession(sid) == {"a": 1, "slow": 1, "quick": 1}
+
+
+def adding(scope, receive, send):
+    """What loses updates unless the session is locked."""
+
+    async def add():
+        session = scope["session"]
+        n = session["n"]
+        await asyncio.sleep(0.01)
+        session["n"] = n + 1
+        await ok(send)
+
+    return add()
+
+
+def test_locked_requests_of_one_loop_come_one_by_one(sessions):
+    sid = sessions.newSession(data={"n": 0})
+    app = SessionMiddleware(adding, sessions, cookie=COOKIE, lock=True)
+
+    async def many():
+        await asyncio.gather(
+            *(ask(app, scope_of("/", sid)) for _ in range(12))
+        )
+
+    asyncio.run(many())
+    assert sessions.retrieveSession(sid) == {"n": 12}
+
+
+def test_locked_requests_of_processes_come_one_by_one(sessions):
+    sid = sessions.newSession(data={"n": 0})
+    app = SessionMiddleware(adding, sessions, cookie=COOKIE, lock=True)
+
+    def many(number):
+        async def four():
+            await asyncio.gather(
+                *(ask(app, scope_of("/", sid)) for _ in range(4))
+            )
+
+        asyncio.run(four())
+
+    in_processes(3, many)
+    assert sessions.retrieveSession(sid) == {"n": 12}
+
+
+def test_a_lock_that_is_not_to_be_had_is_503(sessions):
+    sid = sessions.newSession(data={"n": 0})
+    app = SessionMiddleware(
+        adding, sessions, cookie=COOKIE, lock=True, lock_timeout=0.05
+    )
+
+    async def ask_once():
+        return await ask(app, scope_of("/", sid))
+
+    def hold():
+        with sessions.lockSession(sid):
+            return asyncio.run(ask_once())
+
+    # The lock belongs to this thread, the request's to another one.
+    sent = hold()
+    assert sent[0]["status"] == 503
+    assert asyncio.run(ask_once())[0]["status"] == 200
+
+
+def test_a_cancelled_request_gives_its_lock_back(sessions):
+    sid = sessions.newSession(data={"n": 0})
+
+    async def cancel():
+        begun = asyncio.Event()
+
+        async def app(scope, receive, send):
+            begun.set()
+            await asyncio.sleep(60)
+
+        app = SessionMiddleware(app, sessions, cookie=COOKIE, lock=True)
+        first = asyncio.create_task(ask(app, scope_of("/", sid)))
+        await begun.wait()
+        # One that waits for the lock, and one that has it.
+        second = asyncio.create_task(ask(app, scope_of("/", sid)))
+        await asyncio.sleep(0.02)
+        for task in second, first:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(cancel())
+    with sessions.lockSession(sid, timeout=10):
+        pass
+
+
+def test_a_cancelled_commit_is_whole(sessions, root):
+    async def cancel():
+        storing = asyncio.Event()
+
+        async def app(scope, receive, send):
+            scope["session"]["a"] = 1
+            storing.set()
+            await ok(send)
+
+        app = SessionMiddleware(app, sessions, cookie=COOKIE)
+        task = asyncio.create_task(ask(app, scope_of("/")))
+        await storing.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    assert len(session_files(root)) == 1
+    assert sessions.countSessions() == 1
+
+
+def hold_file(path, seconds, note):
+    """Holds a session's own lock, as a writer that was stopped does."""
+    with open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        note.touch()
+        time.sleep(seconds)
+
+
+def test_the_loop_goes_on_while_a_writer_is_in_the_way(
+    sessions, root, tmp_path
+):
+    sid = sessions.newSession(data={"n": 0})
+    note = tmp_path / "held"
+    child = Child(hold_file, bytes(file_of(root, sid)), 0.5, note)
+    until(note.exists)
+    app = SessionMiddleware(adding, sessions, cookie=COOKIE)
+
+    async def beside():
+        ticks = 0
+        request = asyncio.create_task(ask(app, scope_of("/", sid)))
+        while not request.done():
+            await asyncio.sleep(0.01)
+            ticks += 1
+        return ticks, await request
+
+    ticks, sent = asyncio.run(beside())
+    child.result()
+    assert sent[0]["status"] == 200
+    assert sessions.retrieveSession(sid) == {"n": 1}
+    # Blocked, the loop would have ticked twice: while the app slept.
+    assert ticks > 5
+
+
+def test_it_needs_no_framework():
+    code = (
+        "import sys\n"
+        "for name in 'starlette', 'fastapi', 'anyio':\n"
+        "    sys.modules[name] = None\n"
+        "import websession.asgi"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    code = "import sys, websession; assert 'asyncio' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert websession.FileStore is FileStore
