@@ -26,6 +26,12 @@ THREADS = "--threads", "4"  # for a slow request beside quick ones
 
 FRAMEWORKS = {
     "flask": lambda root: gunicorn(root, *THREADS, app="flask_probe:app"),
+    "pyramid": lambda root: gunicorn(
+        root, *THREADS, app="pyramid_probe:application"
+    ),
+    "bottle": lambda root: gunicorn(
+        root, *THREADS, app="bottle_probe:application"
+    ),
     "fastapi": lambda root: uvicorn(root, "fastapi_probe:app"),
 }
 

@@ -4,7 +4,7 @@ What the headers of a response must say when it depends on a session.
 
 from __future__ import annotations
 
-__all__ = ["with_session"]
+__all__ = ["to_set", "with_session"]
 
 _NOT_FOR_ALL = ("private", "no-store")
 
@@ -26,6 +26,26 @@ def with_session(
         new = _with_private_cache(new)
         new.append(("Set-Cookie", set_cookie))
     return new
+
+
+def to_set(
+    vary: str | None, cache_control: str | None, has_cookie: bool
+) -> dict[str, str]:
+    """
+    The same for response objects that have one value of each header: what
+    ``Vary`` and ``Cache-Control`` have to be.
+
+    Args:
+        vary, cache_control: what they are; None: not there.
+        has_cookie: whether the response sets the cookie.
+    """
+    present = {"Vary": vary, "Cache-Control": cache_control}
+    headers = [(name, value) for name, value in present.items() if value]
+    found: dict[str, str] = {}
+    for name, value in with_session(headers, "" if has_cookie else None):
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    found.pop("Set-Cookie", None)
+    return found
 
 
 def _members(value: str) -> list[str]:

@@ -1,0 +1,172 @@
+"""
+A storage class for CherryPy's sessions.
+
+    tools.sessions.on = True
+    tools.sessions.storage_class = websession.cherrypy.WebSessionStorage
+    tools.sessions.storage_path = "/var/lib/example/sessions"
+
+``timeout`` (minutes) and the settings of the cookie are CherryPy's. So is
+``locking``: "implicit" lets the requests of a session in one by one, with
+"explicit" their changes are merged.
+"""
+
+from __future__ import annotations
+
+import threading
+
+try:
+    import cherrypy
+    from cherrypy.lib import sessions as cherrypy_sessions
+except ImportError as error:
+    raise ImportError(
+        "websession.cherrypy needs CherryPy 18 or newer: pip install cherrypy"
+    ) from error
+
+from .session import WebSession
+from .web.cookie import SessionCookie
+from .web.headers import to_set
+from .web.manager import ID_LENGTH, SessionManager, opened
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from typing import Any
+
+__all__ = ["WebSessionStorage"]
+
+_LOCK_TIMEOUT = 60.0
+_managers: dict[tuple[Any, ...], SessionManager] = {}
+
+
+class _Sessions(WebSession):
+    """Makes a session under the ID that CherryPy has sent already."""
+
+    given = threading.local()
+
+    def _generateSessionID(self, maxtry: int = 1) -> str:
+        drawn = self.given.__dict__.pop("id", None)
+        return drawn or super()._generateSessionID(maxtry)
+
+
+class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
+    """
+    The session of a request. Nothing is stored, and no cookie sent, before
+    something is in it; an unknown ID is never adopted; no clean-up thread.
+
+    Attributes:
+        storage_path: a directory, or a store.
+        serializer: of a store in that directory; default: ``"pickle"``.
+    """
+
+    id: Any  # the base class's property
+    storage_path: Any = None
+    serializer: Any = "pickle"
+    clean_freq = 0
+    _lock: AbstractContextManager[None] | None = None
+
+    @property
+    def _manager(self) -> SessionManager:
+        key = (self.storage_path, self.serializer, self.timeout)
+        if key not in _managers:
+            if self.storage_path is None:
+                raise RuntimeError(
+                    "where are the sessions to be? Set "
+                    "tools.sessions.storage_path to a directory"
+                )
+            store = opened(self.storage_path, self.serializer)
+            sessions = _Sessions(
+                store, 0, self.timeout * 60, (), None, ID_LENGTH
+            )
+            cookie = SessionCookie("id", secure=False)
+            _managers[key] = SessionManager(sessions, cookie=cookie)
+        return _managers[key]
+
+    def _open(self) -> None:
+        # CherryPy has read the cookie, and writes it.
+        cookie = f"id={self.id}" if self._is_stored else ""
+        self._data = self._manager.open({"HTTP_COOKIE": cookie})
+        self.loaded = True
+
+    def generate_id(self) -> str:
+        """A new ID, of which there is no session yet."""
+        self._is_stored = False
+        return self._manager.sessions._generateSessionID()
+
+    def _exists(self) -> bool:
+        self._is_stored = True
+        self._open()
+        self._data.load()
+        return not self._data.new
+
+    def _regenerate(self) -> None:
+        if self.id is None:
+            self.id = self.generate_id()
+            self._open()
+        elif self._is_stored:
+            data = dict(self._data)
+            self.id = self._manager.sessions.regenerateSession(self.id)
+            self._open()
+            self._data.clear()
+            self._data.update(data)
+
+    def load(self) -> None:
+        """Nothing: it is loaded when it is used."""
+
+    def save(self) -> None:
+        """Stores what changed, merged with what others stored."""
+        session = self._data
+        try:
+            session.end_if_empty()
+            if not self._is_stored:
+                _Sessions.given.id = self.id
+            session.commit()
+        finally:
+            _Sessions.given.__dict__.pop("id", None)
+            if self.locked:
+                self.release_lock()
+        self._tell_browser(session)
+        if session.accessed:
+            self._open()
+
+    def _tell_browser(self, session: Any) -> None:
+        response, told = cherrypy.serving.response, session.for_browser()
+        name = cherrypy.serving.request.config.get(
+            "tools.sessions.name", "session_id"
+        )
+        is_stored = told != "" and (self._is_stored or bool(told))
+        if not is_stored and (told == "" or self.missing):
+            cherrypy_sessions.expire()
+            response.cookie[name]["max-age"] = 0
+        elif not is_stored:
+            response.cookie.pop(name, None)
+        self._is_stored = is_stored
+        if session.accessed:
+            headers = response.headers
+            headers.update(
+                to_set(
+                    headers.get("Vary"),
+                    headers.get("Cache-Control"),
+                    name in response.cookie,
+                )
+            )
+
+    def _delete(self) -> None:
+        self._data.invalidate()
+
+    def acquire_lock(self) -> None:
+        """Waits, for a minute at most, until no other request has it."""
+        self._lock = self._manager.sessions.lockSession(self.id, _LOCK_TIMEOUT)
+        self._lock.__enter__()
+        self.locked = True
+        self._open()  # what the one before made of it
+
+    def release_lock(self) -> None:
+        """Lets the next request in."""
+        lock, self._lock = self._lock, None
+        self.locked = False
+        if lock is not None:
+            lock.__exit__(None, None, None)
+
+    def __len__(self) -> int:
+        """How many sessions there are."""
+        return self._manager.sessions.countSessions()

@@ -1,0 +1,120 @@
+"""
+A session factory for Pyramid.
+
+    config.set_session_factory(WebSessionFactory("/var/lib/example/sessions"))
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+try:
+    from pyramid.interfaces import ISession, ISessionFactory
+    from zope.interface import implementer
+except ImportError as error:
+    raise ImportError(
+        "websession.pyramid needs Pyramid 2.0 or newer: pip install pyramid"
+    ) from error
+
+from .exceptions import MaxSessionCountExceeded
+from .web import refusal
+from .web.headers import with_session
+from .web.manager import SessionManager
+from .web.session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["PyramidSession", "WebSessionFactory"]
+
+_FLASH, _TOKEN = "_f_", "_csrft_"
+
+
+@implementer(ISession)
+class PyramidSession(Session):
+    """
+    The session of a request, with what Pyramid's `ISession` asks for. A change
+    inside a list or dict is noticed by itself; `changed` need not be called.
+    """
+
+    @property
+    def created(self) -> int:
+        """When it was first stored, or now, seconds since the epoch."""
+        return int(super().created or time.time())
+
+    def changed(self) -> None:
+        """Nothing: contents are compared."""
+
+    def flash(
+        self, msg: object, queue: str = "", allow_duplicate: bool = True
+    ) -> None:
+        """Keeps a message for a later request; see Pyramid."""
+        messages = self.setdefault(_FLASH + queue, [])
+        if allow_duplicate or msg not in messages:
+            messages.append(msg)
+
+    def pop_flash(self, queue: str = "") -> list[Any]:
+        """The messages of a queue, which is empty then."""
+        found: list[Any] = self.pop(_FLASH + queue, [])
+        return found
+
+    def peek_flash(self, queue: str = "") -> list[Any]:
+        """The messages of a queue."""
+        found: list[Any] = self.get(_FLASH + queue, [])
+        return found
+
+    def new_csrf_token(self) -> str:
+        """A new token against forged requests, 64 hex digits."""
+        token = self[_TOKEN] = secrets.token_hex(32)
+        return token
+
+    def get_csrf_token(self) -> str:
+        """The token against forged requests; made if there is none."""
+        token: str | None = self.get(_TOKEN)
+        return self.new_csrf_token() if token is None else token
+
+
+@implementer(ISessionFactory)
+class WebSessionFactory:
+    """
+    Makes the sessions of requests; Pyramid calls it when `request.session` is
+    first used.
+
+    Args:
+        sessions: a `WebSession`, a store, or the path of a directory; see
+            `SessionManager`.
+        settings: `cookie`, `touch_interval`, `grace` and `on_event` of
+            `SessionManager`. The cookie is secure by default:
+            ``SessionCookie(secure=None)`` for a server without TLS.
+
+    Attributes:
+        manager: the `SessionManager`, and through it the `WebSession`.
+    """
+
+    def __init__(self, sessions: Any, **settings: Any) -> None:
+        self.manager = SessionManager(sessions, **settings)
+
+    def __call__(self, request: Any) -> PyramidSession:
+        """The session of a request, stored when its response is complete."""
+        session = PyramidSession(self.manager, request.environ)
+        request.add_response_callback(
+            lambda request, response: _finish(session, response)
+        )
+        return session
+
+
+def _finish(session: PyramidSession, response: Any) -> None:
+    session.end_if_empty()
+    try:
+        session.commit()
+    except MaxSessionCountExceeded:
+        response.status = 503
+        response.body = refusal.FULL
+        response.headers.update(refusal.headers(refusal.FULL))
+        return
+    if session.accessed:
+        response.headerlist = with_session(
+            response.headerlist, session.cookie()
+        )
