@@ -5,10 +5,7 @@ alone, and one that counts in it, with the sessions that one finds there.
 
 from __future__ import annotations
 
-import asyncio
-import io
-from time import perf_counter
-from wsgiref.util import setup_testing_defaults
+from browsers import Asgi, Wsgi
 
 # What a session holds beside the counter: 250 bytes.
 DATA = {"user": "ann", "roles": ["reader"], "text": "x" * 190}
@@ -19,124 +16,6 @@ def count(session):
     if "user" not in session:
         session.update(DATA)
     session["n"] = session.get("n", 0) + 1
-
-
-class Wsgi:
-    """
-    A browser of a WSGI application, which keeps cookies.
-
-    Args:
-        app: answers ``/bare`` and ``/count``.
-    """
-
-    def __init__(self, app):
-        self._app = app
-        self._cookies = {}
-
-    def _environ(self, path):
-        environ = {
-            "PATH_INFO": path,
-            "HTTP_COOKIE": "; ".join(
-                f"{name}={value}" for name, value in self._cookies.items()
-            ),
-            "wsgi.input": io.BytesIO(),
-            "SERVER_NAME": "localhost",
-            "HTTP_HOST": "localhost",
-            "REMOTE_ADDR": "127.0.0.1",
-        }
-        setup_testing_defaults(environ)
-        return environ
-
-    def _ask(self, environ):
-        sent = []
-
-        def begin(status, headers, exc_info=None):
-            sent[:] = status, headers
-            return lambda data: None
-
-        body = self._app(environ, begin)
-        text = b"".join(body)
-        if hasattr(body, "close"):
-            body.close()
-        return sent[0], sent[1], text
-
-    def get(self, path):
-        """The body of one answer; its cookies are kept."""
-        status, headers, text = self._ask(self._environ(path))
-        if not status.startswith("200"):
-            raise RuntimeError(f"{path}: {status}")
-        for name, value in headers:
-            if name.lower() == "set-cookie":
-                key, _, rest = value.partition("=")
-                self._cookies[key] = rest.partition(";")[0]
-        return text
-
-    def timed(self, path, times):
-        """Seconds that so many requests of the page take."""
-        environ = self._environ(path)
-        started = perf_counter()
-        for _ in range(times):
-            self._ask(dict(environ))
-        return perf_counter() - started
-
-
-class Asgi:
-    """The same of an ASGI application."""
-
-    def __init__(self, app):
-        self._app = app
-        self._cookie = b""
-
-    def _scope(self, path):
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "GET",
-            "scheme": "https",
-            "path": path,
-            "raw_path": path.encode(),
-            "root_path": "",
-            "query_string": b"",
-            "headers": [(b"host", b"localhost"), (b"cookie", self._cookie)],
-            "client": ("127.0.0.1", 1234),
-            "server": ("localhost", 443),
-        }
-
-    async def _ask(self, scope):
-        sent = []
-
-        async def receive():
-            return {"type": "http.request", "body": b""}
-
-        async def send(message):
-            sent.append(message)
-
-        await self._app(scope, receive, send)
-        return sent
-
-    def get(self, path):
-        """The body of one answer; its cookie is kept."""
-        sent = asyncio.run(self._ask(self._scope(path)))
-        if sent[0]["status"] != 200:
-            raise RuntimeError(f"{path}: {sent[0]['status']}")
-        for name, value in sent[0]["headers"]:
-            if name.lower() == b"set-cookie":
-                self._cookie = value.partition(b";")[0]
-        return b"".join(message.get("body", b"") for message in sent[1:])
-
-    def timed(self, path, times):
-        """Seconds that so many requests of the page take."""
-        scope = self._scope(path)
-
-        async def ask():
-            await self._ask(dict(scope))  # what a new loop has to begin with
-            started = perf_counter()
-            for _ in range(times):
-                await self._ask(dict(scope))
-            return perf_counter() - started
-
-        return asyncio.run(ask())
 
 
 def store(place, backend, **options):
@@ -307,6 +186,135 @@ def starlette_bare(place):
     return starlette_site(lambda app: app)
 
 
+# Pyramid
+
+
+def pyramid_site(factory):
+    from pyramid.config import Configurator
+    from pyramid.response import Response
+
+    def counting(request):
+        count(request.session)
+        return Response(str(request.session["n"]))
+
+    with Configurator(session_factory=factory) as config:
+        config.add_route("bare", "/bare")
+        config.add_view(lambda request: Response("x"), route_name="bare")
+        config.add_route("count", "/count")
+        config.add_view(counting, route_name="count")
+        return Wsgi(config.make_wsgi_app())
+
+
+def pyramid_ours(place, backend):
+    from websession.pyramid import WebSessionFactory
+
+    return pyramid_site(
+        WebSessionFactory(store(place, backend, serializer="json"))
+    )
+
+
+def pyramid_cookie(place):
+    from pyramid.session import SignedCookieSessionFactory
+
+    return pyramid_site(SignedCookieSessionFactory("x" * 32))
+
+
+# Bottle
+
+
+def bottle_site(session_of, install=lambda app: app):
+    import bottle
+
+    app = bottle.Bottle()
+
+    @app.get("/bare")
+    def bare():
+        return "x"
+
+    @app.get("/count")
+    def counting():
+        session = session_of(bottle.request)
+        count(session)
+        return str(session["n"])
+
+    return Wsgi(install(app))
+
+
+def bottle_bare(place):
+    return bottle_site(lambda request: {})
+
+
+def bottle_ours(place, backend):
+    from websession.bottle import SessionPlugin
+
+    def install(app):
+        app.install(SessionPlugin(store(place, backend, serializer="json")))
+        return app
+
+    return bottle_site(lambda request: request.session, install)
+
+
+def bottle_beaker(place):
+    from beaker.middleware import SessionMiddleware
+
+    options = {
+        "session.type": "file",
+        "session.data_dir": str(place / "beaker"),
+        "session.auto": True,
+    }
+    return bottle_site(
+        lambda request: request.environ["beaker.session"],
+        lambda app: SessionMiddleware(app, options),
+    )
+
+
+# CherryPy
+
+
+def cherrypy_site(**sessions):
+    import cherrypy
+
+    class Site:
+        @cherrypy.expose
+        def bare(self):
+            return "x"
+
+        @cherrypy.expose
+        def count(self):
+            count(cherrypy.session)
+            return str(cherrypy.session["n"])
+
+    cherrypy.config.update({"log.screen": False})
+    config = {
+        f"tools.sessions.{name}": value for name, value in sessions.items()
+    }
+    return Wsgi(cherrypy.Application(Site(), "", {"/": config}))
+
+
+def cherrypy_ours(place, backend):
+    from websession.cherrypy import WebSessionStorage
+
+    return cherrypy_site(
+        on=True,
+        storage_class=WebSessionStorage,
+        storage_path=store(place, backend),
+        locking="explicit",
+    )
+
+
+def cherrypy_files(place):
+    from cherrypy.lib.sessions import FileSession
+
+    directory = place / "cherrypy"
+    directory.mkdir(mode=0o700)
+    return cherrypy_site(
+        on=True,
+        storage_class=FileSession,
+        storage_path=str(directory),
+        clean_freq=0,
+    )
+
+
 # By framework: without sessions, ours, and the others by name
 FRAMEWORKS = {
     "Flask": (
@@ -332,5 +340,16 @@ FRAMEWORKS = {
         starlette_bare,
         starlette_ours,
         {"Starlette, signed cookie": starlette_cookie},
+    ),
+    "Pyramid": (
+        lambda place: pyramid_site(None),
+        pyramid_ours,
+        {"Pyramid, signed cookie": pyramid_cookie},
+    ),
+    "Bottle": (bottle_bare, bottle_ours, {"Beaker, files": bottle_beaker}),
+    "CherryPy": (
+        lambda place: cherrypy_site(),
+        cherrypy_ours,
+        {"CherryPy, files": cherrypy_files},
     ),
 }

@@ -184,15 +184,18 @@ class FileStore:
         idle: float = 0.0,
         lifetime: float = 0.0,
         own_idle: int = 0,
+        stored: float | None = None,
     ) -> bool:
         """See `SessionStore.create`."""
         file = self._file(session_id)
         if created is None:
             created = now
         packed = self._serializer.dumps(dict(env)) if env else b""
+        if stored is None:
+            stored = now
         record = self._tools.pack(
-            file.name, created, now, packed, self._dumps(data), self._number,
-            b"", own_idle,
+            file.name, created, stored, packed, self._dumps(data),
+            self._number, b"", own_idle,
         )  # fmt: skip
         if self._sweep_settings[0]:
             self._sweeper().slice_if_due(now, idle, lifetime)

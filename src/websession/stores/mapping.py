@@ -177,6 +177,7 @@ class MappingStore:
         idle: float = 0.0,
         lifetime: float = 0.0,
         own_idle: int = 0,
+        stored: float | None = None,
     ) -> bool:
         """See `SessionStore.create`."""
         checkvars = CheckVars(env)
@@ -188,7 +189,7 @@ class MappingStore:
             if session_id in self._mapping or session_id.startswith(CHECKVARS):
                 return False
             self._mapping[CHECKVARS + session_id] = checkvars
-            self._put(session_id, now, data)
+            self._put(session_id, now if stored is None else stored, data)
         return True
 
     def read(self, session_id: str, now: float) -> SessionRecord:

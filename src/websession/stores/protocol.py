@@ -50,6 +50,7 @@ class SessionStore(Protocol):
         idle: float = 0.0,
         lifetime: float = 0.0,
         own_idle: int = 0,
+        stored: float | None = None,
     ) -> bool:
         """
         Makes a session.
@@ -59,6 +60,8 @@ class SessionStore(Protocol):
             limit: how many sessions there may be; None or 0: no limit.
             idle, lifetime: limits for the sweep that may run on the way.
             own_idle: the new session's.
+            stored: time of the last store, where it is not `now`: of a
+                session that comes from elsewhere.
 
         Returns:
             False if the ID is in use: nothing was changed then.

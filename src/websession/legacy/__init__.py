@@ -1,0 +1,27 @@
+"""
+Sessions that other stores hold, so that switching logs nobody out.
+
+    sessions = MovingSession(
+        FileStore("/var/lib/example/sessions"),
+        sources=[DjangoFiles("/tmp", secret_key=SECRET_KEY)],
+        expireRemove=1209600, crossCheckVars=(), sessionIDLength=32,
+    )
+
+A `MovingSession` is a `WebSession`: every adapter takes it. It moves a session
+when its browser comes back. When the old store is empty, or its sessions have
+expired, replace it by a plain `WebSession`.
+"""
+
+from .moving import MovingSession
+from .source import LegacySession, LegacySource
+from .sources import CacheFiles, CherryPyFiles, DjangoFiles, Shelf
+
+__all__ = [
+    "CacheFiles",
+    "CherryPyFiles",
+    "DjangoFiles",
+    "LegacySession",
+    "LegacySource",
+    "MovingSession",
+    "Shelf",
+]
