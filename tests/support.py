@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pickle
 import signal
@@ -62,6 +63,19 @@ def in_processes(count, func, *args):
     """Runs func(number, *args) in `count` processes; the results in order."""
     children = [Child(func, number, *args) for number in range(count)]
     return [child.result() for child in children]
+
+
+def alone(test):
+    """
+    Runs a test in a child, which has no other threads: for tests of signals,
+    whose handlers are held back in one thread only.
+    """
+
+    @functools.wraps(test)
+    def run(*args, **fixtures):
+        Child(lambda: test(*args, **fixtures)).result()
+
+    return run
 
 
 def until(condition, timeout=30.0):

@@ -10,8 +10,15 @@ import time
 
 import pytest
 
-from support import Child, file_of, in_processes, open_descriptors, until
-from websession import SessionLocked, WebSession
+from support import (
+    Child,
+    alone,
+    file_of,
+    in_processes,
+    open_descriptors,
+    until,
+)
+from websession import SessionBusy, SessionLocked, WebSession
 
 
 @pytest.fixture
@@ -155,6 +162,7 @@ def test_threads_share_a_store(ws):
     assert ws.countSessions() == 0
 
 
+@alone
 def test_signal_handlers_that_use_the_same_session(ws):
     sid = ws.newSession()
     ws.storeSession(sid, {"loop": 0, "handler": 0})
@@ -182,6 +190,7 @@ def test_signal_handlers_that_use_the_same_session(ws):
     assert ws.retrieveSession(sid) == {"loop": turns, "handler": len(fired)}
 
 
+@alone
 def test_an_exception_from_a_signal_handler_leaves_no_lock(ws):
     sid = ws.newSession()
 
@@ -212,6 +221,7 @@ def test_an_exception_from_a_signal_handler_leaves_no_lock(ws):
     assert open_descriptors() <= before + 1
 
 
+@alone
 def test_handlers_run_while_a_lock_is_waited_for(ws, root):
     sid = ws.newSession()
     fired = []
@@ -233,6 +243,45 @@ def test_handlers_run_while_a_lock_is_waited_for(ws, root):
         os.close(fd)
     assert len(fired) >= 5
     assert ws.retrieveSession(sid) == "in the end"
+
+
+@alone
+def test_a_handler_beside_other_threads_never_waits_for_itself(ws):
+    """Another thread gets the signals; their handlers run in this one."""
+    sid = ws.newSession()
+    ws.storeSession(sid, {"loop": 0, "handler": 0})
+    is_over = threading.Event()
+    threading.Thread(target=is_over.wait).start()
+    done, busy, slowest = [], [], [0.0]
+
+    def count(key):
+        return lambda data: {**data, key: data[key] + 1}
+
+    def handle(number, frame):
+        started = time.monotonic()
+        try:
+            ws.updateSession(sid, count("handler"))
+            done.append(1)
+        except SessionBusy:
+            busy.append(1)
+        slowest[0] = max(slowest[0], time.monotonic() - started)
+
+    old = signal.signal(signal.SIGALRM, handle)
+    turns = 0
+    try:
+        for turn in range(2000):
+            if turn % 4 == 0:
+                signal.setitimer(signal.ITIMER_REAL, 1e-5 + turn % 7 * 1e-5)
+            ws.updateSession(sid, count("loop"))
+            turns += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+        is_over.set()
+    assert len(done) + len(busy) > 100
+    # Its own lock is waited for as long as the store's timeout: 10 seconds.
+    assert slowest[0] < 5
+    assert ws.retrieveSession(sid) == {"loop": turns, "handler": len(done)}
 
 
 def test_a_session_locked_at_a_fork_stays_its_parents(ws):

@@ -24,6 +24,7 @@ from _signal import (  # type: ignore[import-not-found]
     SIGWINCH,
     pthread_sigmask,
 )
+from _thread import get_ident
 from errno import EEXIST, EINTR, EISDIR, ELOOP, ENODEV, ENOENT, ENOSPC, ENXIO
 from fcntl import LOCK_NB, LOCK_UN, flock
 from stat import S_ISREG
@@ -55,6 +56,11 @@ _OPEN_FAILURES = {
 }
 
 
+# Thread and path of what is locked: a signal handler must not wait for the
+# lock that its own thread has.
+_held: set[tuple[int, bytes]] = set()
+
+
 class Outcome(Exception):
     """Leaves an operation with a status, through the end of a `with`."""
 
@@ -73,11 +79,14 @@ class File:
         shielded: hold signal handlers back, except while waiting for a lock.
             One that raised would leave a lock behind; one that touched the
             same session would wait for the very lock that it interrupts.
+            That helps where this thread is the only one: a signal that the
+            system gives to another one has its handler run here all the same.
+            Then the handler is told at once that the session is busy.
         checked: see that it is regular and ours. False: the caller does so
             (`check`), when it has the lock.
     """
 
-    __slots__ = ("_checked", "_dir_fd", "_flags", "_locked", "_mask",
+    __slots__ = ("_checked", "_dir_fd", "_entry", "_flags", "_locked", "_mask",
                  "_path", "_shielded", "fd", "size", "unlinked")  # fmt: skip
 
     def __init__(
@@ -91,6 +100,7 @@ class File:
         self._checked = checked
         self._path, self._flags, self._dir_fd = path, flags | _FLAGS, dir_fd
         self._shielded, self._locked = shielded, False
+        self._entry: tuple[int, bytes] | None = None
         self._mask: Iterable[int] | None = None
         self.fd = -1
         self.size = 0
@@ -119,7 +129,14 @@ class File:
             if error.errno != EINTR and not self.unlinked:
                 raise
         finally:
+            self._forget()
             self._unshield()
+
+    def _forget(self) -> None:
+        """Takes back that this thread has the lock, or is about to."""
+        entry, self._entry = self._entry, None
+        if entry is not None:
+            _held.discard(entry)
 
     @staticmethod
     def _unlock(fd: int) -> None:
@@ -169,15 +186,20 @@ class File:
     def lock(self, operation: int, timeout: float) -> None:
         """Waits for the lock, with handlers running meanwhile."""
         wait = _FIRST_WAIT
+        entry = get_ident(), self._path
         while True:
+            interrupting = entry in _held
+            if not interrupting:
+                self._entry = entry
+                _held.add(entry)
             try:
                 flock(self.fd, operation | LOCK_NB)
                 self._locked = True
                 return
             except BlockingIOError:
-                pass
-            if timeout <= 0:
-                raise Outcome(status.BUSY)
+                if timeout <= 0 or interrupting:
+                    raise Outcome(status.BUSY) from None
+            self._forget()
             self._unshield()
             time.sleep(wait)
             if self._shielded:
