@@ -1,0 +1,212 @@
+"""
+`websession info`: how a store is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+from ..stores.census import Census, Distribution, take
+from .arguments import add_json, add_path, inspector
+from .output import age, bar, moment, pairs, print_json, progress, size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..stores.inspect import Inspector
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+__all__ = ["add"]
+
+
+def add(commands: Commands) -> None:
+    """Describes the arguments."""
+    parser = commands.add_parser(
+        "info",
+        aliases=["stats"],
+        help="how many sessions there are, how old, how large",
+        description="Looks at every session once: numbers, ages, sizes, "
+        "balance of the directories, the last sweep, what is damaged, and "
+        "what room is left.",
+    )
+    parser.set_defaults(run=_run)
+    add_path(parser)
+    add_json(parser)
+    parser.add_argument(
+        "--prometheus",
+        action="store_true",
+        help="print the text format of Prometheus, for the textfile "
+        "collector of its node exporter",
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    store = inspector(options)
+    quiet = options.json or options.prometheus
+    with progress("looking", store.layout.shards, quiet) as show:
+        census = take(store, show)
+    if options.prometheus:
+        from .prometheus import exposition
+
+        sys.stdout.write(exposition(store, census))
+    elif options.json:
+        print_json(_as_json(store, census))
+    else:
+        _print(store, census)
+    return 3 if census.unreadable else 0
+
+
+def room(store: Inspector) -> dict[str, int]:
+    """What is left on the file system, for this user."""
+    found = os.statvfs(store.layout.root)
+    return {
+        "bytes": found.f_bavail * found.f_frsize,
+        "of_bytes": found.f_blocks * found.f_frsize,
+        "files": found.f_favail,
+        "of_files": found.f_files,
+    }
+
+
+def _as_json(store: Inspector, census: Census) -> dict[str, object]:
+    note = store.sweep_note()
+    last = note.last
+    return {
+        "path": store.layout.shown,
+        "backend": store.backend.NAME,
+        **{
+            name: store.layout.marker.get(name.encode(), b"").decode()
+            for name in ("made", "key")
+        },
+        **{
+            name: getattr(census, name)
+            for name in (
+                "sessions", "superseded", "unreadable", "empty", "damaged",
+                "own_limit", "disk",
+            )
+        },
+        "created_last_minute": census.created[60],
+        "created_last_hour": census.created[3600],
+        "size": _distribution(census.sizes),
+        "age": _distribution(census.ages),
+        "idle": _distribution(census.idle),
+        "shards": {
+            "count": len(census.shards),
+            "least": min(census.shards),
+            "most": max(census.shards),
+        },
+        "last_sweep": None
+        if last is None
+        else {
+            name: getattr(last, name)
+            for name in (
+                "when", "removed", "reaped", "live", "damaged", "failed",
+            )
+        },
+        "sweep_under_way": note.present is not None,
+        "room": room(store),
+    }  # fmt: skip
+
+
+def _distribution(values: Distribution) -> dict[str, object]:
+    return {
+        "least": values.least,
+        "mean": values.mean,
+        "most": values.most,
+        "total": values.total,
+        "up_to": dict(zip(map(str, values.ends), values.counts, strict=False)),
+        "above": values.counts[-1],
+    }
+
+
+def _print(store: Inspector, census: Census) -> None:
+    pairs(store.layout.shown, _store(store))
+    sys.stdout.write("\n")
+    pairs("sessions", _sessions(census))
+    sys.stdout.write("\n")
+    if census.sessions:
+        _histogram("size of the data", census.sizes, size)
+        _histogram("since the last store", census.idle, age)
+    pairs("sweep", _sweep(store))
+    sys.stdout.write("\n")
+    left = room(store)
+    values = {"bytes": f"{size(left['bytes'])} of {size(left['of_bytes'])}"}
+    if left["of_files"]:  # some file systems have no such limit
+        values["files"] = f"{left['files']:,} of {left['of_files']:,}"
+    pairs("room left", values)
+
+
+def _store(store: Inspector) -> dict[str, str]:
+    marker = store.layout.marker
+    key = marker[b"key"].partition(b":")[0]
+    return {
+        "made": marker.get(b"made", b"?").decode("ascii", "replace"),
+        "key": "the application's own" if key == b"application" else "in .key",
+        "backend": store.backend.NAME,
+        "directories": str(store.layout.shards),
+    }
+
+
+def _sessions(census: Census) -> dict[str, str]:
+    shards = census.shards
+    values = {
+        "in force": f"{census.sessions:,}",
+        "data": size(census.sizes.total),
+        "on disk": size(census.disk),
+        "made": f"{census.created[60]} in the last minute, "
+        f"{census.created[3600]} in the last hour",
+    }
+    if census.sessions:
+        values["per directory"] = (
+            f"{min(shards)} to {max(shards)}, "
+            f"{sum(shards) / len(shards):.1f} on average"
+        )
+    for name, number in (
+        ("own limit", census.own_limit),
+        ("superseded", census.superseded),
+        ("empty files", census.empty),
+        ("unreadable", census.unreadable),
+        ("in .damaged/", census.damaged),
+    ):
+        if number:
+            values[name] = f"{number:,}"
+    return values
+
+
+def _histogram(
+    title: str, values: Distribution, text: Callable[[float], str]
+) -> None:
+    most = max(values.counts)
+    names = [f"up to {text(end)}" for end in values.ends]
+    names.append(f"above {text(values.ends[-1])}")
+    rows = {
+        name: f"{bar(count / most):<30} {count:,}"
+        for name, count in zip(names, values.counts, strict=True)
+    }
+    pairs(title, rows)
+    sys.stdout.write("\n")
+
+
+def _sweep(store: Inspector) -> dict[str, str]:
+    note = store.sweep_note()
+    if note.last is None:
+        values = {"last": "never finished, or before this was noted"}
+    else:
+        ago = age(time.time() - note.last.when)
+        values = {
+            "last": f"{moment(note.last.when)} UTC, {ago} ago",
+            "removed": f"{note.last.removed:,} expired",
+            "left": f"{note.last.live:,}",
+        }
+        for name in ("damaged", "failed"):
+            if getattr(note.last, name):
+                values[name] = str(getattr(note.last, name))
+    if note.present is not None:
+        values["under way"] = (
+            f"at directory {note.shard} of {store.layout.shards}"
+        )
+    return values

@@ -1,0 +1,85 @@
+"""
+The text format of Prometheus.
+"""
+
+from __future__ import annotations
+
+from ..stores.census import Census, Distribution
+from .info import room
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..stores.inspect import Inspector
+
+__all__ = ["exposition"]
+
+
+def _escaped(text: str) -> str:
+    for old, new in (("\\", r"\\"), ("\n", r"\n"), ('"', r"\"")):
+        text = text.replace(old, new)
+    return text
+
+
+def exposition(store: Inspector, census: Census) -> str:
+    """All of it, with the store's directory as the label ``path``."""
+    labels = f'path="{_escaped(store.layout.shown)}"'
+    lines: list[str] = []
+
+    def gauge(name: str, about: str, value: float) -> None:
+        lines.extend(
+            [
+                f"# HELP websession_{name} {about}",
+                f"# TYPE websession_{name} gauge",
+                f"websession_{name}{{{labels}}} {_number(value)}",
+            ]
+        )
+
+    def histogram(name: str, about: str, values: Distribution) -> None:
+        name = f"websession_{name}"
+        lines.extend([f"# HELP {name} {about}", f"# TYPE {name} histogram"])
+        so_far = 0
+        for end, count in zip(values.ends, values.counts, strict=False):
+            so_far += count
+            lines.append(f'{name}_bucket{{{labels},le="{end}"}} {so_far}')
+        total = values.count
+        lines.append(f'{name}_bucket{{{labels},le="+Inf"}} {total}')
+        lines.append(f"{name}_sum{{{labels}}} {_number(values.total)}")
+        lines.append(f"{name}_count{{{labels}}} {total}")
+
+    gauge("sessions", "Sessions in force.", census.sessions)
+    gauge(
+        "superseded_sessions",
+        "Sessions that have got a new ID.",
+        census.superseded,
+    )
+    gauge("unreadable_sessions", "Unreadable files.", census.unreadable)
+    gauge("damaged_files", "Files in .damaged.", census.damaged)
+    gauge("disk_bytes", "Bytes that sessions take.", census.disk)
+    left = room(store)
+    gauge("room_bytes", "Bytes left on the file system.", left["bytes"])
+    gauge("room_files", "Files left on the file system.", left["files"])
+    gauge(
+        "created_last_hour",
+        "Sessions made within the last hour.",
+        census.created[3600],
+    )
+    last = store.sweep_note().last
+    if last is not None:
+        gauge(
+            "last_sweep_timestamp_seconds",
+            "End of the last whole sweep.",
+            last.when,
+        )
+        gauge(
+            "last_sweep_removed",
+            "Expired sessions that it removed.",
+            last.removed,
+        )
+    histogram("session_bytes", "Size of the data.", census.sizes)
+    histogram("session_age_seconds", "Time since creation.", census.ages)
+    histogram("session_idle_seconds", "Time since the store.", census.idle)
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> str:
+    return repr(value)
