@@ -1,0 +1,146 @@
+"""
+`websession list`: the sessions of a store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+
+from .arguments import add_json, add_path, duration, inspector, whole
+from .output import age, moment, print_json, size, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..stores.inspect import Inspector, StoredSession
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+__all__ = ["add", "as_json", "serializer_name"]
+
+_SERIALIZERS = {1: "pickle", 2: "json", 3: "flask", 4: "django"}
+
+
+def serializer_name(number: int) -> str:
+    """What is known by that number."""
+    return _SERIALIZERS.get(number, str(number))
+
+
+def add(commands: Commands) -> None:
+    """Describes the arguments."""
+    parser = commands.add_parser(
+        "list",
+        help="list the sessions",
+        description="Lists the sessions in force: handle, when they were made "
+        "and last stored (UTC), size of the data, serialiser, idle limit of "
+        "their own. In no order, as they are read, unless --sort says so.",
+    )
+    parser.set_defaults(run=_run)
+    add_path(parser)
+    add_json(parser, ", one object on each line")
+    add_filters(parser)
+    parser.add_argument(
+        "--sort", choices=["created", "stored", "size"], help="in this order"
+    )
+    parser.add_argument(
+        "--reverse", action="store_true", help="the largest or latest first"
+    )
+    parser.add_argument(
+        "--limit",
+        type=whole(1, 10**12),
+        metavar="N",
+        help="no more than so many",
+    )
+
+
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """Options for which sessions are meant."""
+    for option, help_text in (
+        ("--older-than", "not stored for so long, as in 90m or 2d"),
+        ("--newer-than", "stored since"),
+    ):
+        parser.add_argument(
+            option, type=duration, metavar="TIME", help=help_text
+        )
+    for option, help_text in (
+        ("--larger-than", "with more data"),
+        ("--smaller-than", "with less data"),
+    ):
+        parser.add_argument(
+            option,
+            type=whole(0, 1 << 40),
+            metavar="BYTES",
+            help=help_text,
+        )
+
+
+def matching(
+    store: Inspector, options: argparse.Namespace
+) -> Iterator[StoredSession]:
+    """The sessions that the filters let through."""
+    now = time.time()
+    oldest = _before(now, options.newer_than)
+    newest = _before(now, options.older_than)
+    for each in store.sessions():
+        if (
+            (oldest is None or each.stored >= oldest)
+            and (newest is None or each.stored < newest)
+            and (
+                options.larger_than is None or each.size > options.larger_than
+            )
+            and (
+                options.smaller_than is None
+                or each.size < options.smaller_than
+            )
+        ):
+            yield each
+
+
+def _before(now: float, span: float | None) -> float | None:
+    return None if span is None else now - span
+
+
+def as_json(session: StoredSession) -> dict[str, object]:
+    """As it is printed with ``--json``."""
+    return {
+        **session._asdict(),
+        "serializer": serializer_name(session.serializer),
+    }
+
+
+def _run(options: argparse.Namespace) -> int:
+    found = matching(inspector(options), options)
+    if options.sort is not None:
+        from .sorting import in_order
+
+        found = in_order(found, options.sort, options.reverse)
+    found = itertools.islice(found, options.limit)
+    if options.json:
+        for session in found:
+            print_json(as_json(session))
+        return 0
+    table(
+        [
+            ("handle", 32),
+            ("created", 19),
+            ("stored", 19),
+            ("size", -10),
+            ("serializer", 10),
+            ("own limit", -9),
+        ],
+        (
+            [
+                session.handle,
+                moment(session.created),
+                moment(session.stored),
+                size(session.size),
+                serializer_name(session.serializer),
+                age(session.idle) if session.idle else "",
+            ]
+            for session in found
+        ),
+    )
+    return 0
