@@ -12,7 +12,13 @@ from typing import NamedTuple
 
 from .. import _backend
 from ..exceptions import CorruptData, InvalidSessionId, SessionStoreError
-from ..record import HEADER, HEADER_LENGTH, SUPERSEDE, SUPERSEDED
+from ..record import (
+    HEADER,
+    HEADER_LENGTH,
+    SUPERSEDE,
+    SUPERSEDED,
+    stored_at,
+)
 from .count import SessionCount
 from .errors import loud
 from .layout import LOCKS, Layout
@@ -220,15 +226,35 @@ class Inspector:
     # Removing
 
     @loud
-    def delete(self, name: bytes) -> bool:
-        """Deletes the session of a handle; False if there was none."""
+    def delete(self, name: bytes, expected: bytes | None = None) -> bool:
+        """
+        Deletes the session of a handle.
+
+        Args:
+            expected: only if this is the header of its live record.
+
+        Returns:
+            False if there was none, or another one.
+        """
         outcome: int = self.count.remove(
             name,
             lambda: self.backend.remove(
-                self.layout.path(name), name, None, self.timeout
+                self.layout.path(name), name, expected, self.timeout
             ),
         )
         return outcome == 0
+
+    def delete_older(self, name: bytes, before: float) -> bool:
+        """
+        Deletes a session that was last stored before a time.
+
+        Returns:
+            False if it has been stored since, or is gone.
+        """
+        raw = self._raw(name)
+        if raw is None or stored_at(raw) >= before:
+            return False
+        return self.delete(name, raw[:HEADER_LENGTH])
 
     def sweeper(self) -> Sweeper:
         """For a whole pass, see `Sweeper.whole_pass`."""

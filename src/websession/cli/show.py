@@ -1,0 +1,261 @@
+"""
+`websession show` and `websession delete`: single sessions, by their handles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+
+from ..exceptions import CorruptData
+from .arguments import Refused, add_json, duration, inspector
+from .listing import as_json, serializer_name
+from .output import age, moment, pairs, print_json, progress, size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..stores.inspect import Inspector, StoredSession
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+__all__ = ["add"]
+
+_PICKLE, _JSON = 1, 2
+# Parts of the names of what nobody else is to read.
+_SECRETS = (
+    "pass", "pwd", "token", "secret", "csrf", "api", "key", "auth", "card",
+    "cvc", "cvv", "iban", "otp", "pin", "ssn", "cred", "private", "session",
+)  # fmt: skip
+_HIDDEN = "[hidden]"
+
+
+def add(commands: Commands) -> None:
+    """Describes the arguments."""
+    show = commands.add_parser(
+        "show",
+        help="show one session",
+        description="Shows what is known of a session, and with --data what "
+        "it holds. What looks like a secret by its name is hidden.",
+    )
+    show.set_defaults(run=_show)
+    _add_words(show, "HANDLE")
+    add_json(show)
+    show.add_argument(
+        "--data", action="store_true", help="decode the data; needs the key"
+    )
+    show.add_argument(
+        "--no-redact", action="store_true", help="hide nothing in it"
+    )
+    show.add_argument(
+        "--unsafe-pickle",
+        action="store_true",
+        help="unpickle data whose authenticity was checked: that runs what "
+        "the application's classes say, in this process",
+    )
+    delete = commands.add_parser(
+        "delete",
+        help="delete sessions",
+        description="Deletes the sessions of these handles, or all that were "
+        "not stored for a time. Whoever uses one is logged out.",
+    )
+    delete.set_defaults(run=_delete)
+    _add_words(delete, "HANDLE ...")
+    add_json(delete)
+    delete.add_argument(
+        "--older-than",
+        type=duration,
+        metavar="TIME",
+        help="all that were not stored for so long, as in 90m or 2d",
+    )
+    delete.add_argument(
+        "--dry-run", action="store_true", help="only say which"
+    )
+
+
+def _add_words(parser: argparse.ArgumentParser, handles: str) -> None:
+    parser.add_argument(
+        "words",
+        metavar=f"[PATH] {handles}",
+        nargs="*",
+        help="directory of the sessions (may be left out if WEBSESSION_PATH "
+        "is set), and handles or their beginnings",
+    )
+    parser.add_argument(
+        "--allow-network",
+        action="store_true",
+        help="open it even on a network file system",
+    )
+    parser.add_argument(
+        "--secret-file",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="holds the secret of a store that was made with the "
+        "application's own; several: oldest first",
+    )
+
+
+def _opened(options: argparse.Namespace) -> tuple[Inspector, list[str]]:
+    """The store, and the beginnings of handles."""
+    words: list[str] = options.words
+    options.path = os.environ.get("WEBSESSION_PATH")
+    if words and (not options.path or os.path.isdir(words[0])):
+        options.path, words = words[0], words[1:]
+    return inspector(options), words
+
+
+def _name(store: Inspector, beginning: str) -> bytes:
+    """The one handle that begins so."""
+    try:
+        found = store.find(beginning)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    if not found:
+        raise Refused(f"there is no session with handle {beginning}")
+    if len(found) > 1:
+        raise Refused(
+            f"{len(found)} handles begin with {beginning}: give more digits"
+        )
+    return found[0]
+
+
+def _show(options: argparse.Namespace) -> int:
+    store, words = _opened(options)
+    if len(words) != 1:
+        raise Refused("show one handle, please: `websession list` has them")
+    name = _name(store, words[0])
+    session = store.look(name)
+    if session is None:
+        raise Refused("the session has just been deleted")
+    data = _data(store, name, options) if options.data else None
+    if options.json:
+        found = as_json(session)
+        if options.data:
+            found["data"] = data
+        print_json(found)
+        return 0
+    pairs(session.handle, _known(session))
+    if options.data:
+        text = json.dumps(data, indent=2, ensure_ascii=False, default=repr)
+        sys.stdout.write(text + "\n")
+    return 0
+
+
+def _known(session: StoredSession) -> dict[str, str]:
+    now = time.time()
+    return {
+        "created": f"{moment(session.created)} UTC, "
+        f"{age(now - session.created)} ago",
+        "stored": f"{moment(session.stored)} UTC, "
+        f"{age(now - session.stored)} ago",
+        "size": f"{size(session.size)}, on disk {size(session.disk)}",
+        "serializer": serializer_name(session.serializer),
+        "own limit": age(session.idle) if session.idle else "none",
+        "state": "superseded by a new ID"
+        if session.superseded
+        else "in force",
+    }
+
+
+def _data(
+    store: Inspector, name: bytes, options: argparse.Namespace
+) -> object:
+    """What it holds, as JSON can have it."""
+    number, _, payload = store.payload(name)
+    if number == _PICKLE and not options.unsafe_pickle:
+        raise Refused(
+            "the data is a pickle, and decoding that runs code: say "
+            "--unsafe-pickle if you trust whoever wrote it"
+        )
+    try:
+        data = _decoded(number, payload)
+    except Exception as error:
+        raise CorruptData(f"the data cannot be decoded: {error}") from error
+    plain = json.loads(json.dumps(_plain(data)))
+    return plain if options.no_redact else _redacted(plain)
+
+
+def _decoded(number: int, payload: bytes) -> object:
+    from .. import serializers
+
+    if number == _PICKLE:
+        return serializers.get("pickle").loads(payload)
+    if number == _JSON:
+        return serializers.get("json").loads(payload)
+    try:
+        return json.loads(payload)
+    except ValueError:
+        return f"{len(payload)} bytes of a serialiser of the application's"
+
+
+def _plain(data: object) -> object:
+    """What JSON has no form for, as its `repr`."""
+    if isinstance(data, dict):
+        return {str(key): _plain(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple, set, frozenset)):
+        return [_plain(value) for value in data]
+    if data is None or isinstance(data, (bool, int, float, str)):
+        return data
+    return repr(data)
+
+
+def _redacted(data: object) -> object:
+    if isinstance(data, dict):
+        return {
+            key: _HIDDEN
+            if any(part in key.lower() for part in _SECRETS)
+            else _redacted(value)
+            for key, value in data.items()
+        }
+    if isinstance(data, list):
+        return [_redacted(value) for value in data]
+    return data
+
+
+def _delete(options: argparse.Namespace) -> int:
+    store, words = _opened(options)
+    if bool(words) == (options.older_than is not None):
+        raise Refused("delete which sessions? Give handles, or --older-than")
+    if words:
+        # All are found before the first is deleted.
+        names = [_name(store, word) for word in words]
+        gone = [
+            name for name in names if options.dry_run or store.delete(name)
+        ]
+        for name in gone:
+            _say(options, name.decode("ascii"))
+        count = len(gone)
+    else:
+        count = _delete_old(store, options)
+    if options.json:
+        print_json({"deleted": count, "dry_run": options.dry_run})
+    else:
+        verb = "would be deleted" if options.dry_run else "deleted"
+        sys.stdout.write(f"{count} sessions {verb}\n")
+    return 0
+
+
+def _say(options: argparse.Namespace, handle: str) -> None:
+    if not options.json:
+        sys.stdout.write(f"{handle}\n")
+
+
+def _delete_old(store: Inspector, options: argparse.Namespace) -> int:
+    before = time.time() - options.older_than
+    count = 0
+    with progress("deleting", store.layout.shards, options.json) as show:
+        for number in range(store.layout.shards):
+            show(number + 1)
+            for session in store.shard(number):
+                if session.superseded or session.stored >= before:
+                    continue
+                name = session.handle.encode("ascii")
+                if options.dry_run:
+                    _say(options, session.handle)
+                    count += 1
+                else:
+                    count += store.delete_older(name, before)
+    return count
