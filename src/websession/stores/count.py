@@ -116,6 +116,24 @@ class SessionCount:
 
         return self._with_ledger(False, counted, action)
 
+    def audit(self, shard: int, correct: bool) -> tuple[int, int]:
+        """
+        What the count says of a shard, and what there is; the same if there
+        is no count.
+
+        Args:
+            correct: let it say what there is.
+        """
+
+        def counted(ledger: Ledger) -> tuple[int, int]:
+            noted, there = ledger.shard(shard), ledger.scan(shard)
+            if correct:
+                ledger.set_shard(shard, there)
+            ledger.save()
+            return noted, there
+
+        return self._with_ledger(False, counted, lambda: (0, 0))
+
     def total(self) -> int:
         """How many sessions there are."""
 

@@ -75,9 +75,10 @@ class Ledger:
         self._raw = bytearray(self._length)
         os.ftruncate(self._file.fd, self._length)
         for shard in range(self._layout.shards):
-            self.set_shard(shard, self._scan(shard))
+            self.set_shard(shard, self.scan(shard))
 
-    def _scan(self, shard: int) -> int:
+    def scan(self, shard: int) -> int:
+        """How many sessions are in a shard."""
         return sum(1 for _ in counted_files(self._layout, shard))
 
     def _settle(self, kind: int, name: bytes) -> None:
@@ -93,16 +94,18 @@ class Ledger:
         ):
             self._add(shard, -1)
 
-    def _shard(self, shard: int) -> int:
+    def shard(self, shard: int) -> int:
+        """How many the count says are in a shard."""
         at = _HEAD.size + _U32.size * shard
         value: int = _U32.unpack_from(self._raw, at)[0]
         return value
 
     def _add(self, shard: int, change: int) -> None:
-        self.set_shard(shard, max(0, self._shard(shard) + change))
+        self.set_shard(shard, max(0, self.shard(shard) + change))
 
     def set_shard(self, shard: int, number: int) -> None:
-        self.total += number - self._shard(shard)
+        """Notes how many are in a shard."""
+        self.total += number - self.shard(shard)
         _U32.pack_into(self._raw, _HEAD.size + _U32.size * shard, number)
 
     def save(self, kind: int = _NOTHING, name: bytes = b"") -> None:
