@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "age",
     "bar",
+    "level",
     "moment",
     "pairs",
     "print_json",
@@ -76,9 +77,29 @@ def _terminal(stream: Any) -> bool:
     return bool(stream.isatty())
 
 
+def _styled(text: str, style: str) -> str:
+    """In colour, where `rich` is installed and a terminal listens."""
+    if not _terminal(sys.stdout):
+        return text
+    try:
+        from rich.console import Console
+    except ImportError:
+        return text
+    # It knows what the terminal can do, and about NO_COLOR.
+    console = Console(highlight=False, soft_wrap=True)
+    with console.capture() as captured:
+        console.print(text, style=style, end="", markup=False)
+    return captured.get()
+
+
 def _heading(text: str) -> str:
-    """Bold on a terminal."""
-    return f"\033[1m{text}\033[0m" if _terminal(sys.stdout) else text
+    return _styled(text, "bold")
+
+
+def level(name: str) -> str:
+    """How bad something is, in eight columns."""
+    styles = {"ok": "green", "warning": "yellow", "error": "bold red"}
+    return _styled(f"{name:<8}", styles.get(name, "cyan"))
 
 
 def pairs(title: str, values: Mapping[str, str]) -> None:

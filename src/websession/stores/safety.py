@@ -16,6 +16,7 @@ __all__ = [
     "check_directory",
     "make_directory",
     "make_file",
+    "mount_of",
     "network_type",
     "open_note",
     "read_file",
@@ -30,23 +31,35 @@ NETWORK_TYPES = frozenset(
 )
 
 
-def network_type(root: bytes) -> str | None:
-    """The type of the network file system that `root` lies on, or None."""
+def mount_of(root: bytes) -> tuple[str, str, str]:
+    """
+    The mount that `root` lies on: where, the type of the file system, and its
+    options; question marks if the system does not tell.
+    """
     try:
         with open("/proc/self/mountinfo", "rb") as file:
             lines = file.read().splitlines()
     except OSError:
-        return None
-    best, kind = -1, b""
+        lines = []
+    best, found = -1, (b"?", b"?", b"")
     for line in lines:
         left, _, right = line.partition(b" - ")
-        point = left.split(b" ")[4]
+        fields = left.split(b" ")
+        point = fields[4]
         for escaped in (b"\\040", b"\\011", b"\\012", b"\\134"):
             point = point.replace(escaped, bytes([int(escaped[1:], 8)]))
         inside = root == point or root.startswith(point.rstrip(b"/") + b"/")
         if inside and len(point) >= best:
-            best, kind = len(point), right.split(b" ")[0]
-    return kind.decode("ascii", "replace") if kind in NETWORK_TYPES else None
+            best = len(point)
+            found = point, right.split(b" ")[0], fields[5]
+    where, kind, options = (part.decode("utf-8", "replace") for part in found)
+    return where, kind, options
+
+
+def network_type(root: bytes) -> str | None:
+    """The type of the network file system that `root` lies on, or None."""
+    kind = mount_of(root)[1]
+    return kind if kind.encode("utf-8") in NETWORK_TYPES else None
 
 
 def make_directory(path: bytes) -> None:

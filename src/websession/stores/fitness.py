@@ -1,0 +1,159 @@
+"""
+Is a directory fit for sessions? What can be tried is tried, with two
+processes, in a new directory inside it that is removed at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+
+from .. import _backend
+from ..exceptions import SessionStoreError
+from .safety import check_directory, mount_of, network_type
+from .trials import (
+    ERROR,
+    NOTE,
+    OK,
+    WARNING,
+    Check,
+    exclusive,
+    in_place,
+    locks,
+    speed,
+    times,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["examine"]
+
+_LITTLE_ROOM = 100 << 20
+_FEW_FILES = 10_000
+_FEW_DESCRIPTORS = 256
+
+
+def examine(path: str, allow_network: bool) -> Iterator[Check]:
+    """
+    Looks at a directory that holds sessions, or is to.
+
+    Args:
+        path: need not exist.
+        allow_network: whether the store is to be opened so.
+    """
+    place = os.path.realpath(path)
+    if not os.path.isdir(place):
+        missing = place
+        while not os.path.isdir(place):
+            place = os.path.dirname(place)
+        yield Check(NOTE, f"{missing} does not exist; looked at {place}")
+    else:
+        yield _privacy(place)
+    yield from _mount(place, allow_network)
+    yield from _cleaners(place)
+    yield from _room(place)
+    yield from _process()
+    if not os.access(place, os.W_OK | os.X_OK):
+        yield Check(
+            ERROR,
+            f"this user cannot write to {place}",
+            "run it as the owner, or choose another directory",
+        )
+        return
+    try:
+        directory = tempfile.TemporaryDirectory(prefix=".doctor-", dir=place)
+    except OSError as error:
+        yield Check(
+            ERROR,
+            f"nothing can be made in {place}: {error.strerror}",
+            "choose another directory",
+        )
+        return
+    with directory as scratch:
+        for attempt in (locks, exclusive, in_place, times, speed):
+            yield from attempt(scratch)
+
+
+def _privacy(place: str) -> Check:
+    try:
+        check_directory(os.fsencode(place))
+    except SessionStoreError as error:
+        what, _, advice = str(error).partition(": ")
+        return Check(ERROR, what, advice)
+    return Check(OK, f"{place} and what is above it are safe from others")
+
+
+def _mount(place: str, allow_network: bool) -> Iterator[Check]:
+    point, kind, options = mount_of(os.fsencode(place))
+    shown = f"{kind} on {point}"
+    if network_type(os.fsencode(place)) is not None:
+        yield Check(
+            WARNING if allow_network else ERROR,
+            f"a network file system: {shown}",
+            "use a local directory: locks and caches of network file systems "
+            "lose sessions",
+        )
+    elif kind in ("tmpfs", "ramfs"):
+        yield Check(
+            NOTE, f"in memory: {shown}", "sessions are gone after a reboot"
+        )
+    elif kind == "overlay":
+        yield Check(
+            NOTE,
+            f"the layer of a container: {shown}",
+            "sessions are gone with the container: mount a volume",
+        )
+    else:
+        yield Check(OK, f"a local file system: {shown}")
+    if "ro" in options.split(","):
+        yield Check(
+            ERROR, f"mounted read-only: {shown}", "choose another directory"
+        )
+
+
+def _cleaners(place: str) -> Iterator[Check]:
+    for directory in ("/tmp", "/var/tmp", "/dev/shm"):  # noqa: S108
+        if place == directory or place.startswith(directory + "/"):
+            yield Check(
+                WARNING,
+                f"below {directory}, where programs delete old files "
+                "(systemd-tmpfiles, tmpreaper, a reboot)",
+                "use a directory like /var/lib/NAME or ~/sessions",
+            )
+
+
+def _room(place: str) -> Iterator[Check]:
+    found = os.statvfs(place)
+    left = found.f_bavail * found.f_frsize
+    shown = f"{left >> 20:,} MiB left on the file system"
+    if left < _LITTLE_ROOM:
+        yield Check(WARNING, shown, "a small session takes 4 KiB: make room")
+    else:
+        yield Check(OK, shown)
+    if found.f_files:
+        shown = f"{found.f_favail:,} files (inodes) left"
+        if found.f_favail < _FEW_FILES:
+            yield Check(WARNING, shown, "each session is a file: make room")
+        else:
+            yield Check(OK, shown)
+
+
+def _process() -> Iterator[Check]:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < _FEW_DESCRIPTORS:
+        yield Check(
+            WARNING,
+            f"{soft} open files per process (ulimit -n)",
+            "a busy server needs more; sessions need one at a time",
+        )
+    if _backend.BACKEND == "c":
+        yield Check(OK, "the module in C is in use")
+    else:
+        yield Check(
+            NOTE,
+            "the module in C is not in use",
+            "with a C compiler, install again; everything works without it",
+        )
