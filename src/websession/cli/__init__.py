@@ -14,7 +14,18 @@ import sys
 
 from .. import __version__
 from ..exceptions import SessionException
-from . import bench, demo, doctor, info, listing, show, sweep, verify
+from . import (
+    bench,
+    demo,
+    doctor,
+    info,
+    listing,
+    migrate,
+    rekey,
+    show,
+    sweep,
+    verify,
+)
 from .arguments import Refused
 
 TYPE_CHECKING = False
@@ -23,7 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-COMMANDS = (info, listing, show, sweep, verify, doctor, bench, demo)
+COMMANDS = (
+    info, listing, show, sweep, verify, doctor, migrate, rekey, bench, demo,
+)  # fmt: skip
 
 _EPILOG = """\
 PATH is the directory of the sessions; without it, what WEBSESSION_PATH says.

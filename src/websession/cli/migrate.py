@@ -1,0 +1,314 @@
+"""
+`websession migrate`: sessions from another store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from .. import serializers
+from ..exceptions import SessionException
+from ..ids import handle
+from ..serializers import Serializer
+from ..stores.file import FileStore
+from ..stores.inspect import Inspector
+from ..stores.transfer import COPIED, GONE, THERE, Transfer
+from .arguments import Refused, add_json, duration, secrets_of
+from .output import print_json, progress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..legacy import LegacySource
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    # A handle, and what copies its session.
+    Job = tuple[str, Callable[[], str]]
+
+__all__ = ["add"]
+
+_KINDS = ("store", "django", "cherrypy", "shelve")
+_EPILOG = """\
+A store that is in use can be copied: run it, switch the application to DST,
+and run it again for what was stored meanwhile. A session that is newer in DST
+stays as it is there. SRC is not changed, unless --move is said.
+
+Flask-Session's files do not tell the IDs of their sessions: let the
+application read them with websession.legacy.CacheFiles and MovingSession.
+"""
+
+
+def add(commands: Commands) -> None:
+    """Describes the arguments."""
+    parser = commands.add_parser(
+        "migrate",
+        help="copy sessions from another store",
+        description="Copies sessions to a store of websession, with their "
+        "times, limits and cross-check variables. Can be interrupted and run "
+        "again.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=_run)
+    parser.add_argument("source", metavar="SRC", help="where they are")
+    parser.add_argument(
+        "target", metavar="DST", help="a directory; made if it is missing"
+    )
+    add_json(parser)
+    parser.add_argument(
+        "--from",
+        dest="kind",
+        choices=_KINDS,
+        default="store",
+        help="what SRC is (%(default)s)",
+    )
+    parser.add_argument(
+        "--serializer",
+        choices=["pickle", "json", "flask", "django"],
+        help="write the data in this way (default: as it is; pickle from "
+        "cherrypy and shelve, django from django)",
+    )
+    parser.add_argument(
+        "--unsafe-pickle",
+        action="store_true",
+        help="unpickle what SRC holds, to write it in another way: that runs "
+        "what its classes say, in this process",
+    )
+    parser.add_argument(
+        "--shards",
+        type=int,
+        choices=[16, 256, 4096],
+        default=256,
+        help="directories of a new DST (%(default)s)",
+    )
+    parser.add_argument(
+        "--allow-network",
+        action="store_true",
+        help="open stores even on a network file system",
+    )
+    for option, what in (
+        ("--secret-file", "SRC"),
+        ("--new-secret-file", "DST"),
+    ):
+        parser.add_argument(
+            option,
+            metavar="FILE",
+            action="append",
+            default=[],
+            help=f"holds the application's secret of {what}; several: oldest "
+            "first",
+        )
+    parser.add_argument(
+        "--move",
+        action="store_true",
+        help="delete what was copied from django, cherrypy or shelve",
+    )
+    django = parser.add_argument_group("from Django")
+    django.add_argument(
+        "--secret-key-file", metavar="FILE", help="holds SECRET_KEY"
+    )
+    django.add_argument(
+        "--cookie-name", default="sessionid", help="%(default)s"
+    )
+    django.add_argument(
+        "--cookie-age", type=duration, default=1209600.0, metavar="TIME",
+        help="of sessions without an expiry of their own (14d)",
+    )  # fmt: skip
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.kind == "store":
+        source = _store(options)
+        count, jobs = source.count.total(), _store_jobs(source, options)
+    else:
+        legacy = _legacy(options)
+        count, jobs = _count(legacy), _legacy_jobs(legacy, options)
+    counts = {COPIED: 0, THERE: 0, GONE: 0}
+    failed = 0
+    with progress("copying", count, options.json) as show:
+        for name, copy in jobs:
+            try:
+                counts[copy()] += 1
+            except (SessionException, TypeError, OSError) as error:
+                failed += 1
+                sys.stderr.write(f"{name}: {error}\n")
+            show(sum(counts.values()) + failed)
+    if options.json:
+        print_json({**counts, "failed": failed})
+    else:
+        sys.stdout.write(
+            f"{sum(counts.values()) + failed} sessions: {counts[COPIED]} "
+            f"copied, {counts[THERE]} there already, {counts[GONE]} gone "
+            f"meanwhile, {failed} failed\n"
+        )
+    return 3 if failed else 0
+
+
+# From a store of websession
+
+
+def _store(options: argparse.Namespace) -> Inspector:
+    if os.path.realpath(options.source) == os.path.realpath(options.target):
+        raise Refused("SRC and DST are the same directory")
+    source = Inspector(
+        options.source,
+        secrets=secrets_of(options),
+        allow_network=options.allow_network,
+    )
+    source.layout.keyring  # noqa: B018  # says now if there is no key
+    return source
+
+
+def _target(options: argparse.Namespace, serializer: Serializer) -> FileStore:
+    return FileStore(
+        options.target,
+        serializer=serializer,
+        secret=_new_secrets(options) or None,
+        shards=options.shards,
+        sweep_interval=0,
+        allow_network=options.allow_network,
+    )
+
+
+def _new_secrets(options: argparse.Namespace) -> list[bytes]:
+    named = argparse.Namespace(secret_file=options.new_secret_file)
+    return secrets_of(named)
+
+
+def _store_jobs(
+    source: Inspector, options: argparse.Namespace
+) -> Iterator[Job]:
+    _target(options, serializers.get("pickle"))  # makes it
+    target = Inspector(
+        options.target,
+        secrets=_new_secrets(options),
+        allow_network=options.allow_network,
+    )
+    pairs = {
+        number: (old, _serializer(options.serializer))
+        for number, old in _readers(options).items()
+    }
+    for session in source.sessions():
+        name = session.handle.encode("ascii")
+        pair = pairs.get(session.serializer) if options.serializer else None
+        if options.serializer and pair is None:
+            yield session.handle, _refuse(session.serializer)
+        else:
+            copier = Transfer(source, target, pair)
+            yield session.handle, _copy(copier, name)
+
+
+def _copy(copier: Transfer, name: bytes) -> Callable[[], str]:
+    return lambda: copier.copy(name)
+
+
+def _refuse(number: int) -> Callable[[], str]:
+    def refuse() -> str:
+        if number == 1:
+            raise SessionException(
+                "it is a pickle, and decoding that runs code: say "
+                "--unsafe-pickle if you trust whoever wrote it"
+            )
+        raise SessionException(f"serializer {number} is not known here")
+
+    return refuse
+
+
+def _readers(options: argparse.Namespace) -> dict[int, Serializer]:
+    names = ["json"] + ["pickle"] * options.unsafe_pickle
+    if options.serializer in ("flask", "django"):
+        names.append(options.serializer)
+    found = [_serializer(name) for name in names]
+    return {each.number: each for each in found}
+
+
+def _serializer(name: str) -> Serializer:
+    if name == "flask":
+        from ..flask import tagged_json
+
+        return tagged_json
+    if name == "django":
+        return _django_json()
+    return serializers.get(name or "pickle")
+
+
+def _django_json() -> Serializer:
+    """What Django's JSONSerializer writes, under the number of its engine."""
+    import json
+
+    return Serializer(
+        4,
+        "django",
+        lambda data: json.dumps(data, separators=(",", ":")).encode("latin-1"),
+        lambda raw: json.loads(raw.decode("latin-1")),
+        canonical=True,
+    )
+
+
+# From others
+
+
+def _legacy(options: argparse.Namespace) -> LegacySource:
+    from .. import legacy
+
+    if options.kind == "django":
+        if options.secret_key_file is None:
+            raise Refused("reading Django's sessions needs --secret-key-file")
+        with open(options.secret_key_file) as file:
+            key = file.read().rstrip("\r\n")
+        return legacy.DjangoFiles(
+            options.source,
+            secret_key=key,
+            cookie_name=options.cookie_name,
+            cookie_age=int(options.cookie_age),
+        )
+    if not options.unsafe_pickle:
+        raise Refused(
+            f"the sessions of {options.kind} are pickles, and decoding these "
+            "runs code: say --unsafe-pickle if you trust whoever can write to "
+            f"{options.source}"
+        )
+    if options.kind == "cherrypy":
+        return legacy.CherryPyFiles(options.source)
+    return legacy.Shelf(options.source)
+
+
+def _count(source: LegacySource) -> int:
+    return sum(1 for _ in source.ids())
+
+
+def _legacy_jobs(
+    source: LegacySource, options: argparse.Namespace
+) -> Iterator[Job]:
+    usual = "django" if options.kind == "django" else "pickle"
+    target = _target(options, _serializer(options.serializer or usual))
+    for session_id in source.ids():
+        yield (
+            handle(session_id).decode("ascii"),
+            _legacy_copy(source, target, session_id, options.move),
+        )
+
+
+def _legacy_copy(
+    source: LegacySource, target: FileStore, session_id: str, move: bool
+) -> Callable[[], str]:
+    def copy() -> str:
+        found = source.find(session_id)
+        if found is None:
+            return GONE
+        made = target.create(
+            session_id,
+            found.data,
+            found.env,
+            now=found.stored,
+            created=found.created,
+            own_idle=found.idle,
+        )
+        if move:
+            source.remove(session_id)
+        return COPIED if made else THERE
+
+    return copy
