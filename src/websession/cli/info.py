@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..stores.inspect import Inspector
+    from ..stores.sweepnote import SweepNote
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -107,6 +108,7 @@ def _as_json(store: Inspector, census: Census) -> dict[str, object]:
                 "when", "removed", "reaped", "live", "damaged", "failed",
             )
         },
+        "expired_per_minute": note.removed_per_minute,
         "sweep_under_way": note.present is not None,
         "room": room(store),
     }  # fmt: skip
@@ -158,7 +160,7 @@ def _sessions(census: Census) -> dict[str, str]:
         "data": size(census.sizes.total),
         "on disk": size(census.disk),
         "made": f"{census.created[60]} in the last minute, "
-        f"{census.created[3600]} in the last hour",
+        f"{census.created[3600] / 60:.1f} per minute in the last hour",
     }
     if census.sessions:
         values["per directory"] = (
@@ -191,6 +193,11 @@ def _histogram(
     sys.stdout.write("\n")
 
 
+def _rate(note: SweepNote) -> str:
+    rate = note.removed_per_minute
+    return "" if rate is None else f", {rate:.1f} per minute"
+
+
 def _sweep(store: Inspector) -> dict[str, str]:
     note = store.sweep_note()
     if note.last is None:
@@ -199,7 +206,7 @@ def _sweep(store: Inspector) -> dict[str, str]:
         ago = age(time.time() - note.last.when)
         values = {
             "last": f"{moment(note.last.when)} UTC, {ago} ago",
-            "removed": f"{note.last.removed:,} expired",
+            "removed": f"{note.last.removed:,} expired{_rate(note)}",
             "left": f"{note.last.live:,}",
         }
         for name in ("damaged", "failed"):

@@ -194,9 +194,7 @@ class Sweeper:
 
     def _finish(self, note: SweepNote, tally: Tally, now: float) -> None:
         self._tidy()
-        tally.when = time.time()
-        note.shard, note.present, note.last = 0, None, tally
-        note.save(now + self._interval)
+        note.finish(tally, now + self._interval)
 
     def _try_shard(
         self,

@@ -6,6 +6,7 @@ one goes on, when that is due, and what the passes found and did.
 from __future__ import annotations
 
 import os
+import time
 
 from .safety import open_note, read_file
 
@@ -65,6 +66,15 @@ class Tally:
         return tally
 
 
+def _seconds(line: bytes) -> float:
+    """0 of what is no time."""
+    try:
+        value = float(line)
+    except ValueError:
+        return 0.0
+    return value if 0 < value < 1e11 else 0.0
+
+
 class SweepNote:
     """
     The note, as it was read.
@@ -73,17 +83,34 @@ class SweepNote:
         shard: that comes next.
         present: the automatic pass that is under way; None: none.
         last: the last pass that was finished; None: none is known.
+        before: when the one before that was finished, in seconds since the
+            epoch; 0: not known.
     """
 
-    __slots__ = ("_path", "last", "present", "shard")
+    __slots__ = ("_path", "before", "last", "present", "shard")
 
     def __init__(self, path: bytes) -> None:
         self._path = path
         lines = (read_file(path) or b"").split(b"\n")
-        lines += [b"", b""]
+        lines += [b"", b"", b""]
         self.shard = int(lines[0]) if lines[0].isdigit() else 0
         self.present = Tally.of_line(lines[1])
         self.last = Tally.of_line(lines[2])
+        self.before = _seconds(lines[3])
+
+    @property
+    def removed_per_minute(self) -> float | None:
+        """By the last pass, since the one before; None: not known."""
+        if self.last is None or not 0 < self.before < self.last.when:
+            return None
+        return 60 * self.last.removed / (self.last.when - self.before)
+
+    def finish(self, tally: Tally, due: float) -> None:
+        """Notes a pass that has been finished now, and saves."""
+        self.before = self.last.when if self.last is not None else 0.0
+        tally.when = time.time()
+        self.shard, self.present, self.last = 0, None, tally
+        self.save(due)
 
     def save(self, due: float) -> None:
         """Writes it; its modification time is when the next slice is due."""
@@ -92,6 +119,7 @@ class SweepNote:
                 b"%08d" % self.shard,
                 b"" if self.present is None else self.present.line(),
                 b"" if self.last is None else self.last.line(),
+                b"%.3f" % self.before if self.before else b"",
                 b"",
             ]
         )
