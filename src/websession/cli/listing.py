@@ -9,11 +9,11 @@ import itertools
 import time
 
 from .arguments import add_json, add_path, duration, inspector, whole
-from .output import age, moment, print_json, size, table
+from .output import age, moment, print_json, progress, size, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ..stores.inspect import Inspector, StoredSession
 
@@ -78,25 +78,31 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
 
 
 def matching(
-    store: Inspector, options: argparse.Namespace
+    store: Inspector,
+    options: argparse.Namespace,
+    show: Callable[[int], None] = lambda done: None,
 ) -> Iterator[StoredSession]:
-    """The sessions that the filters let through."""
+    """
+    The sessions that the filters let through.
+
+    Args:
+        show: is called with how many directories are done.
+    """
     now = time.time()
     oldest = _before(now, options.newer_than)
     newest = _before(now, options.older_than)
-    for each in store.sessions():
-        if (
-            (oldest is None or each.stored >= oldest)
-            and (newest is None or each.stored < newest)
-            and (
-                options.larger_than is None or each.size > options.larger_than
-            )
-            and (
-                options.smaller_than is None
-                or each.size < options.smaller_than
-            )
-        ):
-            yield each
+    larger, smaller = options.larger_than, options.smaller_than
+    for number in range(store.layout.shards):
+        for each in store.shard(number):
+            if (
+                not each.superseded
+                and (oldest is None or each.stored >= oldest)
+                and (newest is None or each.stored < newest)
+                and (larger is None or each.size > larger)
+                and (smaller is None or each.size < smaller)
+            ):
+                yield each
+        show(number + 1)
 
 
 def _before(now: float, span: float | None) -> float | None:
@@ -112,11 +118,15 @@ def as_json(session: StoredSession) -> dict[str, object]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    found = matching(inspector(options), options)
+    store = inspector(options)
+    found = matching(store, options)
     if options.sort is not None:
         from .sorting import in_order
 
-        found = in_order(found, options.sort, options.reverse)
+        with progress("reading", store.layout.shards, options.json) as show:
+            found = in_order(
+                matching(store, options, show), options.sort, options.reverse
+            )
     found = itertools.islice(found, options.limit)
     if options.json:
         for session in found:

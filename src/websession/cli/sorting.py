@@ -25,7 +25,8 @@ def in_order(
     sessions: Iterable[StoredSession], by: str, reverse: bool
 ) -> Iterator[StoredSession]:
     """
-    The sessions, sorted: chunk by chunk in temporary files, then merged.
+    The sessions, sorted: chunk by chunk in temporary files, then merged. Reads
+    all of them before it returns.
 
     Args:
         by: the name of an attribute.
@@ -37,19 +38,15 @@ def in_order(
         return value
 
     files: list[IO[bytes]] = []
-    try:
-        chunk: list[StoredSession] = []
-        for session in sessions:
-            chunk.append(session)
-            if len(chunk) >= _CHUNK:
-                files.append(_written(chunk, key, reverse))
-                chunk = []
-        chunk.sort(key=key, reverse=reverse)
-        parts: list[Iterable[StoredSession]] = [_read(file) for file in files]
-        yield from heapq.merge(*parts, chunk, key=key, reverse=reverse)
-    finally:
-        for file in files:
-            file.close()
+    chunk: list[StoredSession] = []
+    for session in sessions:
+        chunk.append(session)
+        if len(chunk) >= _CHUNK:
+            files.append(_written(chunk, key, reverse))
+            chunk = []
+    chunk.sort(key=key, reverse=reverse)
+    parts: list[Iterable[StoredSession]] = [_read(file) for file in files]
+    return heapq.merge(*parts, chunk, key=key, reverse=reverse)
 
 
 def _written(
@@ -58,7 +55,7 @@ def _written(
     reverse: bool,
 ) -> IO[bytes]:
     chunk.sort(key=key, reverse=reverse)
-    # Closed by in_order.
+    # Gone with what reads it.
     file = tempfile.TemporaryFile()  # noqa: SIM115
     for session in chunk:
         handle = bytes.fromhex(session.handle)
@@ -68,7 +65,8 @@ def _written(
 
 
 def _read(file: IO[bytes]) -> Iterator[StoredSession]:
-    while raw := file.read(_RECORD.size):
-        handle, *values, superseded = _RECORD.unpack(raw)
-        fields = (handle.hex(), *values, bool(superseded))
-        yield StoredSession._make(fields)
+    with file:
+        while raw := file.read(_RECORD.size):
+            handle, *values, superseded = _RECORD.unpack(raw)
+            fields = (handle.hex(), *values, bool(superseded))
+            yield StoredSession._make(fields)
