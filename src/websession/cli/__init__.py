@@ -16,6 +16,7 @@ from .. import __version__
 from ..exceptions import SessionException
 from . import (
     bench,
+    completion,
     demo,
     doctor,
     info,
@@ -24,6 +25,7 @@ from . import (
     rekey,
     show,
     sweep,
+    top,
     verify,
 )
 from .arguments import Refused
@@ -32,10 +34,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 COMMANDS = (
-    info, listing, show, sweep, verify, doctor, migrate, rekey, bench, demo,
+    info, listing, show, top, sweep, verify, doctor, migrate, rekey, bench,
+    demo, completion,
 )  # fmt: skip
 
 _EPILOG = """\
@@ -62,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         or something that must be installed first, 3 if something is found to
         be wrong, 130 if interrupted.
     """
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
@@ -83,17 +86,18 @@ def _fail(sentence: str, exit_status: int) -> int:
     return exit_status
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """All commands and their arguments."""
+    whole = argparse.ArgumentParser(
         prog="websession",
         description="Server-side web sessions, one file per session.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
+    whole.add_argument(
         "--version", action="version", version=f"websession {__version__}"
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
     for module in COMMANDS:
         module.add(commands)
-    return parser
+    return whole

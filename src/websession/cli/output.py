@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = [
     "age",
     "bar",
+    "clear",
+    "is_terminal",
     "level",
     "moment",
     "pairs",
@@ -75,6 +77,16 @@ def bar(share: float, width: int = 30) -> str:
 
 def _terminal(stream: Any) -> bool:
     return bool(stream.isatty())
+
+
+def is_terminal() -> bool:
+    """Whether people see what is printed as it comes."""
+    return _terminal(sys.stdout)
+
+
+def clear() -> None:
+    """Goes to the upper left corner of an empty terminal."""
+    sys.stdout.write("\033[H\033[J")
 
 
 def _styled(text: str, style: str) -> str:
