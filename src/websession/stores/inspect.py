@@ -69,7 +69,8 @@ class Inspector:
         secrets: the application's own, if the store has no ``.key``; needed
             only by `payload`.
         allow_network: open even on a network file system.
-        backend: ``"auto"``, ``"c"`` or ``"python"``.
+        backend: ``"auto"``, ``"c"`` or ``"python"``; None: what
+            ``WEBSESSION_BACKEND`` says.
         timeout: longest wait for a lock, in seconds.
 
     Attributes:
@@ -88,11 +89,13 @@ class Inspector:
         *,
         secrets: Sequence[bytes] = (),
         allow_network: bool = False,
-        backend: str = "auto",
+        backend: str | None = None,
         timeout: float = 10.0,
     ) -> None:
         self.layout = Layout(path, secrets, 256, allow_network, existing=True)
-        self.backend = _backend.choose(backend)
+        self.backend = (
+            _backend.backend if backend is None else _backend.choose(backend)
+        )
         self.count = SessionCount(self.layout, timeout)
         self.timeout = timeout
 
