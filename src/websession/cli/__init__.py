@@ -77,8 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read this has enough; nothing is left to be flushed to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (SessionException, OSError) as error:
+    except SessionException as error:
         return _fail(str(error), 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", 1)
 
 
 def _fail(sentence: str, exit_status: int) -> int:

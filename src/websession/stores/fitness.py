@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import tempfile
+from stat import S_ISVTX
 
 from .. import _backend
 from ..exceptions import SessionStoreError
@@ -21,6 +22,7 @@ from .trials import (
     exclusive,
     in_place,
     locks,
+    modes,
     speed,
     times,
 )
@@ -45,6 +47,9 @@ def examine(path: str, allow_network: bool) -> Iterator[Check]:
         allow_network: whether the store is to be opened so.
     """
     place = os.path.realpath(path)
+    if os.path.lexists(place) and not os.path.isdir(place):
+        yield Check(ERROR, f"{place} is not a directory", "name another one")
+        return
     if not os.path.isdir(place):
         missing = place
         while not os.path.isdir(place):
@@ -52,6 +57,7 @@ def examine(path: str, allow_network: bool) -> Iterator[Check]:
         yield Check(NOTE, f"{missing} does not exist; looked at {place}")
     else:
         yield _privacy(place)
+    yield from _parents(place)
     yield from _mount(place, allow_network)
     yield from _cleaners(place)
     yield from _room(place)
@@ -73,7 +79,7 @@ def examine(path: str, allow_network: bool) -> Iterator[Check]:
         )
         return
     with directory as scratch:
-        for attempt in (locks, exclusive, in_place, times, speed):
+        for attempt in (locks, exclusive, in_place, modes, times, speed):
             yield from attempt(scratch)
 
 
@@ -84,6 +90,28 @@ def _privacy(place: str) -> Check:
         what, _, advice = str(error).partition(": ")
         return Check(ERROR, what, advice)
     return Check(OK, f"{place} and what is above it are safe from others")
+
+
+def _parents(place: str) -> Iterator[Check]:
+    """Whoever can rename a directory above can replace the store."""
+    above = place
+    while above != "/":
+        above = os.path.dirname(above)
+        info = os.stat(above)
+        if info.st_uid not in (0, os.geteuid()):
+            yield Check(
+                WARNING,
+                f"{above} belongs to user {info.st_uid}, who can replace "
+                "what is in it",
+                "use a directory below one of root's or of this user's",
+            )
+        elif info.st_mode & 0o020 and not info.st_mode & S_ISVTX:
+            yield Check(
+                WARNING,
+                f"group {info.st_gid} can write to {above}, and replace what "
+                "is in it",
+                f"chmod g-w {above}, if nobody needs it",
+            )
 
 
 def _mount(place: str, allow_network: bool) -> Iterator[Check]:

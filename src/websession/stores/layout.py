@@ -125,13 +125,18 @@ class Layout:
             make_directory(path)
 
     def _refuse_to_inspect(self) -> NoReturn:
-        if os.path.isdir(self.root) and os.access(self.root, os.X_OK):
-            raise SessionStoreError(
-                f"{self.shown} is not a session store: there is no "
-                ".websession in it"
-            )
-        os.stat(self.join(MARKER))  # says what stands in the way
-        raise SessionStoreError(f"{self.shown}/.websession came just now")
+        if not os.path.exists(self.root):
+            what = "does not exist"
+        elif not os.path.isdir(self.root):
+            what = "is not a directory"
+        elif not os.access(self.root, os.X_OK):
+            what = "cannot be entered by this user"
+        else:
+            what = "is not a session store (there is no .websession in it)"
+        raise SessionStoreError(
+            f"{self.shown} {what}: give the directory that the application "
+            "keeps its sessions in, as its owner"
+        )
 
     def _refuse_network(self) -> None:
         kind = network_type(self.root)
@@ -139,7 +144,8 @@ class Layout:
             raise UnsafeStore(
                 f"{self.shown} is on a network file system ({kind}), where "
                 "stale pages and locks lose sessions: use a local directory, "
-                "or allow_network=True if only one machine writes to it"
+                "or allow_network=True (--allow-network) if only one machine "
+                "writes to it"
             )
 
     def _read_marker(self) -> dict[bytes, bytes] | None:

@@ -23,6 +23,7 @@ __all__ = [
     "exclusive",
     "in_place",
     "locks",
+    "modes",
     "speed",
     "times",
 ]
@@ -161,6 +162,31 @@ def in_place(scratch: str) -> Iterator[Check]:
             ERROR,
             "what another process wrote in place was not read",
             "use a directory on another file system",
+        )
+
+
+def modes(scratch: str) -> Iterator[Check]:
+    """Do files get the modes that they are given, whatever the umask?"""
+    umask = os.umask(0)
+    os.umask(umask)
+    path = os.path.join(scratch, "modes")
+    open(path, "x").close()
+    found = []
+    for mode in (0o600, 0o700):
+        os.chmod(path, mode)
+        found.append(os.stat(path).st_mode & 0o777)
+    if found == [0o600, 0o700]:
+        yield Check(
+            OK,
+            f"files keep the mode they are given (the umask, {umask:03o}, "
+            "does not matter)",
+        )
+    else:
+        yield Check(
+            ERROR,
+            "files do not keep the mode they are given: others can read "
+            "sessions",
+            "use a file system with permissions (ext4, xfs, btrfs, zfs)",
         )
 
 
