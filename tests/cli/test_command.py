@@ -1,0 +1,244 @@
+"""What all commands have in common: paths, refusals, help, ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from console import handle_of, plain
+from support import until
+from websession import FileStore, WebSession, __version__
+
+COMMANDS = [
+    "info", "stats", "list", "show", "delete", "top", "sweep", "gc", "verify",
+    "doctor", "migrate", "rekey", "bench", "demo", "completion",
+]  # fmt: skip
+# With what else they need, for a store at PATH.
+ON_A_STORE = [
+    ["info", "PATH"],
+    ["list", "PATH"],
+    ["show", "PATH", "00"],
+    ["delete", "PATH", "--older-than", "1d"],
+    ["top", "PATH", "--count", "1"],
+    ["sweep", "PATH", "--idle", "1d"],
+    ["verify", "PATH"],
+    ["rekey", "PATH", "--secret-file", "SECRET", "--secret-file", "SECRET"],
+    ["migrate", "PATH", "TARGET"],
+]
+
+
+@pytest.fixture(params=ON_A_STORE, ids=lambda words: words[0])
+def command(request, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("s" * 40)
+    words = {"SECRET": secret, "TARGET": tmp_path / "target"}
+
+    def fill(path):
+        words["PATH"] = path
+        return [words.get(word, word) for word in request.param]
+
+    return fill
+
+
+def test_there_is_help_for_each(console):
+    whole = console.text("--help")
+    for name in COMMANDS:
+        assert name in whole
+        out = console.text(name, "--help")
+        assert out.startswith("usage: websession ")
+        assert len(out.splitlines()) > 6
+    assert "exit status:" in whole
+    assert console.text("--version") == f"websession {__version__}\n"
+
+
+def test_a_path_that_is_missing(console, command, tmp_path):
+    said = console.complaint(*command(tmp_path / "not-there"), status=1)
+    assert f"{tmp_path}/not-there does not exist: give the directory" in said
+
+
+def test_a_path_that_is_a_file(console, command, tmp_path):
+    (tmp_path / "file").write_text("")
+    said = console.complaint(*command(tmp_path / "file"), status=1)
+    assert f"{tmp_path}/file is not a directory" in said
+
+
+def test_a_directory_that_is_no_store(console, command, tmp_path):
+    path = tmp_path / "empty"
+    path.mkdir(mode=0o700)
+    said = console.complaint(*command(path), status=1)
+    assert f"{path} is not a session store" in said
+    assert list(path.iterdir()) == []
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_store_of_a_newer_format(console, command, root, ws):
+    marker = root / ".websession"
+    marker.write_bytes(marker.read_bytes().replace(b"store 1", b"store 7"))
+    said = console.complaint(*command(root), status=1)
+    assert said.endswith("format 7, this version of websession reads format "
+                         "1: upgrade websession")  # fmt: skip
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_store_of_another_user(console, command, root, ws):
+    for path in [root, *root.rglob("*")]:
+        os.chown(path, 65534, 65534)
+    said = console.complaint(*command(root), status=1)
+    assert said.startswith(f"{root} belongs to user 65534, this process runs")
+    assert "run it as the owner" in said
+
+
+def test_a_store_that_others_can_read(console, command, root, ws):
+    root.chmod(0o755)
+    said = console.complaint(*command(root), status=1)
+    assert said.endswith(f"chmod 700 {root}")
+
+
+def test_without_a_path_it_is_that_of_the_environment(console, root, ws):
+    assert console.complaint("info", status=2) == (
+        "which directory? Name it after the command, or set WEBSESSION_PATH"
+    )
+    console.environment["WEBSESSION_PATH"] = str(root)
+    session_id = ws.newSession()
+    assert console.json("info")[0]["sessions"] == 1
+    (listed,) = console.json("list")
+    assert listed["handle"] == handle_of(session_id)
+    assert console.json("show", listed["handle"]) == [listed]
+    assert console.json("delete", listed["handle"])[0]["deleted"] == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["nothing"],
+        ["list", "--limit", "0"],
+        ["list", "--older-than", "soon"],
+        ["list", "--older-than", "-1"],
+        ["list", "--larger-than", "-1"],
+        ["list", "--sort", "name"],
+        ["sweep", "--idle", "nan"],
+        ["migrate", "one"],
+        ["completion", "fish-and-chips"],
+    ],
+)
+def test_wrong_arguments(console, words):
+    status, out, err = console.run(*words)
+    assert (status, out) == (2, "")
+    assert err.startswith("usage: websession")
+    assert "Traceback" not in err
+
+
+def test_a_reader_that_has_enough(console, root, ws):
+    for _ in range(3000):
+        ws.newSession()
+    words = " ".join(console.command("list", root))
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {words} | head -n 2"],
+        capture_output=True,
+        text=True,
+        env=console.environment,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_ctrl_c_ends_it_without_a_traceback(console, root, ws):
+    process = console.start("bench", root, "--seconds", "30")
+    until(lambda: any(root.glob(".bench-*/*/.websession")))
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "")
+    assert list(root.glob(".bench-*")) == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion(console, shell):
+    script = console.text("completion", shell)
+    for name in COMMANDS:
+        assert name in script
+
+
+def test_completion_in_a_shell(console, tmp_path):
+    bash = shutil.which("bash")
+    script = tmp_path / "completion"
+    script.write_text(console.text("completion", "bash"))
+
+    def completed(*words):
+        code = (
+            f". {script}; COMP_WORDS=({' '.join(words)}); "
+            f"COMP_CWORD={len(words) - 1}; "
+            "$(complete -p websession | sed 's/.*-F \\([^ ]*\\).*/\\1/'); "
+            'echo "${COMPREPLY[@]}"'
+        )
+        done = subprocess.run(
+            [bash, "-c", code], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    assert completed("websession", "ver") == ["verify"]
+    assert completed("websession", "verify", "--rep") == ["--repair"]
+
+
+def test_completion_without_shtab(console):
+    code = (
+        "import sys; sys.modules['shtab'] = None; "
+        "from websession.cli import main; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "completion", "bash"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "websession: completion needs shtab: pip install 'websession[cli]'\n"
+    )
+
+
+@pytest.mark.parametrize("rich", [True, False])
+def test_a_terminal_gets_colour_and_a_pipe_none(console, root, ws, rich):
+    ws.newSession()
+    piped = console.text("list", root)
+    assert "\x1b" not in piped
+    status, shown = console.on_terminal("list", root, rich=rich)
+    assert (status, plain(shown)) == (0, piped)
+    assert ("\x1b[1mhandle" in shown) == rich
+    _, shown = console.on_terminal("doctor", root, rich=rich)
+    assert ("\x1b[32mok" in shown) == rich
+    console.environment["NO_COLOR"] = "1"
+    _, shown = console.on_terminal("doctor", root, rich=rich)
+    assert "\x1b[3" not in shown
+
+
+@pytest.mark.parametrize("rich", [True, False])
+def test_progress_is_shown_to_a_terminal_only(console, root, ws, rich):
+    ws.newSession()
+    _, shown = console.on_terminal("verify", root, rich=rich)
+    assert "verifying" in shown
+    assert "1 sessions verified, 0 findings, 0 repaired" in plain(shown)
+    assert console.text("verify", root) == (
+        "1 sessions verified, 0 findings, 0 repaired\n"
+    )
+
+
+def test_no_id_is_ever_printed(console, root, make_store):
+    ws = WebSession(make_store(), crossCheckVars=())
+    ids = [ws.newSession(data={"n": number}) for number in range(5)]
+    printed = console.text("list", root) + console.text("info", root)
+    for session_id in ids:
+        shown = console.text(
+            "show", root, handle_of(session_id), "--data",
+            "--unsafe-pickle",
+        )  # fmt: skip
+        printed += shown
+    printed += console.text("delete", root, "--older-than", "0s")
+    assert [sid for sid in ids if sid in printed] == []
+    assert FileStore(root).path  # it opens still
