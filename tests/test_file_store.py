@@ -151,3 +151,19 @@ def test_an_old_mtime_only_nominates_the_record_decides(
     os.utime(file_of(root, sid), (0, 0))
     assert ws.cleanUp() == 0
     assert ws.retrieveSession(sid) == "_created_"
+
+
+def test_a_session_made_anew_under_its_id_is_another_one(make_store):
+    one, other = make_store(), make_store()
+    one.create("same", "first", {"A": "1"}, now=1000.0)
+    one.commit("same", "second", now=1001.0)
+    other.delete("same")
+    other.create("same", "anew", {"B": "2"}, now=2000.0)
+    version = one.read("same", 2000.0).version
+    assert one.commit("same", "stored", now=2001.0, expected=version)
+    found = other.read("same", 2001.0)
+    assert (found.created, found.env, found.data) == (
+        2000.0,
+        {"B": "2"},
+        "stored",
+    )

@@ -239,3 +239,16 @@ def test_remember_me_survives_a_merge_and_a_new_id(visitor):
 def test_an_empty_session_is_not_stored_for_its_limit(visitor):
     _, sent = visitor(lambda session: setattr(session, "idle", LONG))
     assert sent is None
+
+
+def test_what_another_process_set_is_kept(make_session):
+    one, other = make_session(0, 100), make_session(0, 100)
+    sid = one.newSession(data=0, idle=SHORT)
+    one.retrieveSession(sid)
+    other.updateSession(sid, lambda data: 1, idle=LONG)
+    one.updateSession(sid, lambda data: 2)
+    assert one.readSession(sid).idle == other.readSession(sid).idle == LONG
+    other.updateSession(sid, lambda data: 3, idle=0)
+    session = one.readSession(sid)
+    one.replaceSession(sid, 4, session.version)
+    assert one.readSession(sid).idle == other.readSession(sid).idle == 0

@@ -21,7 +21,13 @@ from websession import (
     _sweep_py,  # noqa: F401
 )
 from websession.ids import handle
-from websession.stores import ledger, listing, locks, sweep  # noqa: F401
+from websession.stores import (  # noqa: F401
+    ledger,
+    listing,
+    locks,
+    sweep,
+    sweepnote,
+)
 
 __all__ = ["GONE", "SCENARIOS", "Scenario"]
 

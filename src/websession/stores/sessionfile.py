@@ -124,9 +124,9 @@ class SessionFile:
         path: where the file is.
         last: the last record that this process saw or wrote there, or
             nothing: the same bytes need not be verified again.
-        origin: creation time, env and idle limit, or None: they hardly ever
-            change in a session's life, so a store after a retrieve needs no
-            second read.
+        origin: creation time, env and idle limit of `last`, or None: not
+            looked at yet. They hardly ever change in a session's life, so
+            they outlive a store of our own.
     """
 
     __slots__ = ("_tools", "last", "name", "origin", "path", "session_id")
@@ -164,6 +164,7 @@ class SessionFile:
                 "with another secret, or by somebody else; it is left as it is"
             )
         self._remember(raw)
+        self.origin = None
         return raw
 
     def _remember(self, raw: bytes) -> None:
@@ -228,6 +229,12 @@ class SessionFile:
         stored = now
         if type(expected) is bytes and len(expected) == HEADER_LENGTH:
             stored = later(now, stored_at(expected))
+            # Another thread may have seen another record meanwhile.
+            if not (
+                self.last.startswith(expected)
+                or self.current(now).startswith(expected)
+            ):
+                return None
         if self.origin is None:
             self.origin = origin_of(self.last or self.current(now))
         tools, name = self._tools, self.name
