@@ -20,6 +20,7 @@ __all__ = [
     "duration",
     "inspector",
     "path_of",
+    "secret_in",
     "secrets_of",
     "whole",
 ]
@@ -107,12 +108,22 @@ def path_of(options: argparse.Namespace) -> str:
 
 
 def secrets_of(options: argparse.Namespace) -> list[bytes]:
-    """The secrets that were named, without the newline at their end."""
-    found = []
-    for file in getattr(options, "secret_file", []):
-        with open(file, "rb") as opened:
-            found.append(opened.read().rstrip(b"\r\n"))
-    return found
+    """The secrets in the files that were named."""
+    return [secret_in(file) for file in getattr(options, "secret_file", [])]
+
+
+def secret_in(path: str) -> bytes:
+    """
+    The secret in a file. Of text, without the newline at its end; other bytes,
+    as those of a store's ``.key``, may well end with one.
+    """
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content
+    return content.rstrip(b"\r\n")
 
 
 def inspector(options: argparse.Namespace) -> Inspector:

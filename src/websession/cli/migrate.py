@@ -15,7 +15,7 @@ from ..serializers import Serializer
 from ..stores.file import FileStore
 from ..stores.inspect import Inspector
 from ..stores.transfer import COPIED, GONE, THERE, Transfer
-from .arguments import Refused, add_json, duration, secrets_of
+from .arguments import Refused, add_json, duration, secret_in, secrets_of
 from .output import print_json, progress
 
 TYPE_CHECKING = False
@@ -174,8 +174,7 @@ def _target(options: argparse.Namespace, serializer: Serializer) -> FileStore:
 
 
 def _new_secrets(options: argparse.Namespace) -> list[bytes]:
-    named = argparse.Namespace(secret_file=options.new_secret_file)
-    return secrets_of(named)
+    return [secret_in(file) for file in options.new_secret_file]
 
 
 def _store_jobs(

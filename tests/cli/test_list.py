@@ -1,0 +1,169 @@
+"""`websession list`: filters, order, any number."""
+
+from __future__ import annotations
+
+import json
+import random
+import shlex
+import subprocess
+import sys
+import time
+
+import pytest
+
+from console import handle_of
+from support import file_of
+from websession import FileStore, WebSession
+from websession.cli.sorting import in_order
+from websession.stores.inspect import StoredSession
+
+
+@pytest.fixture
+def made(make_store):
+    """Twenty sessions, the n-th made n hours ago with 100 n characters."""
+    now = time.time()
+    clock = [now]
+    ws = WebSession(make_store(), crossCheckVars=(), clock=lambda: clock[0])
+    handles = []
+    for number in range(20):
+        clock[0] = now - 3600 * number
+        handles.append(handle_of(ws.newSession(data="x" * 100 * number)))
+    clock[0] = now
+    return handles
+
+
+def listed(console, *arguments):
+    return [each["handle"] for each in console.json("list", *arguments)]
+
+
+def test_all_of_them(console, root, made):
+    assert sorted(listed(console, root)) == sorted(made)
+    lines = console.text("list", root).splitlines()
+    assert lines[0].split() == [
+        "handle", "created", "stored", "size", "serializer", "own", "limit"
+    ]  # fmt: skip
+    assert sorted(line[:32] for line in lines[1:]) == sorted(made)
+
+
+def test_what_is_known_of_each(console, root, make_store):
+    ws = WebSession(make_store(serializer="json"), clock=lambda: 1.7e9 + 0.25)
+    handle = handle_of(ws.newSession(data={"n": 1}, idle=7200))
+    (found,) = console.json("list", root)
+    disk = found.pop("disk")
+    assert disk % 512 == 0
+    assert found == {
+        "handle": handle,
+        "created": 1.7e9 + 0.25,
+        "stored": 1.7e9 + 0.25,
+        "idle": 7200,
+        "size": 7,
+        "serializer": "json",
+        "superseded": False,
+    }
+    assert console.text("list", root).splitlines()[1].split() == [
+        handle, "2023-11-14", "22:13:20", "2023-11-14", "22:13:20", "7",
+        "bytes", "json", "2h",
+    ]  # fmt: skip
+
+
+def test_filters(console, root, made):
+    assert sorted(listed(console, root, "--older-than", "16.5h")) == sorted(
+        made[17:]
+    )
+    assert sorted(listed(console, root, "--newer-than", "150m")) == sorted(
+        made[:3]
+    )
+    assert sorted(listed(console, root, "--larger-than", "1850")) == [made[19]]
+    assert sorted(listed(console, root, "--smaller-than", "90")) == [made[0]]
+    both = ["--older-than", "2.5h", "--newer-than", "5.5h"]
+    assert sorted(listed(console, root, *both)) == sorted(made[3:6])
+    assert listed(console, root, "--older-than", "2d") == []
+
+
+def test_order(console, root, made):
+    assert listed(console, root, "--sort", "size") == made
+    assert listed(console, root, "--sort", "created") == made[::-1]
+    newest = ["--sort", "stored", "--reverse", "--limit", "3"]
+    assert listed(console, root, *newest) == made[:3]
+
+
+def test_superseded_and_damaged_ones_are_not_listed(console, root, make_store):
+    ws = WebSession(make_store(), crossCheckVars=())
+    old = ws.newSession()
+    new = ws.regenerateSession(old, grace=60)
+    damaged = ws.newSession()
+    file_of(root, damaged).write_bytes(b"\xff" * 600)
+    assert listed(console, root) == [handle_of(new)]
+
+
+def session(number):
+    return StoredSession(
+        f"{number:032x}", float(number), float(number), 0, 1, 512, 1, False
+    )
+
+
+@pytest.mark.parametrize("count", [0, 1, 70_000])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_more_than_fit_into_memory_at_once(count, reverse):
+    numbers = list(range(count))
+    random.Random(1).shuffle(numbers)
+    found = in_order(map(session, numbers), "stored", reverse)
+    wanted = range(count)[::-1] if reverse else range(count)
+    assert all(
+        one == session(number)
+        for one, number in zip(found, wanted, strict=True)
+    )
+
+
+def peak(console, *arguments):
+    """The most memory that the command had, in bytes."""
+    code = (
+        "import resource, sys; from websession.cli import main; main(); "
+        "usage = resource.getrusage(resource.RUSAGE_SELF); "
+        "sys.stderr.write(str(usage.ru_maxrss * 1024))"
+    )
+    # A shell between, since a new process begins with the peak of its parent.
+    words = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(
+        ["sh", "-c", f"{shlex.join(words)} >/dev/null; true"],
+        stderr=subprocess.PIPE,
+        env=console.environment,
+    )
+    return int(done.stderr)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["list"], ["list", "--json"], ["info"], ["verify"],
+     ["sweep", "--idle", "1d"], ["delete", "--older-than", "1d", "--dry-run"],
+     ["list", "--sort", "size"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_memory_does_not_grow_with_the_sessions(
+    console, tmp_path, backend, words
+):
+    used = []
+    for count in 500, 8000:
+        path = tmp_path / str(count)
+        store = FileStore(path, backend=backend, sweep_interval=0)
+        ws = WebSession(store, crossCheckVars=())
+        for _ in range(count):
+            ws.newSession()
+        used.append(peak(console, words[0], path, *words[1:]))
+    # 7,500 sessions as objects are some 3 MB; a sort has chunks of 20,000.
+    allowed = 12 << 20 if "--sort" in words else 1 << 20
+    assert used[1] - used[0] < allowed, used
+    assert used[1] < 60 << 20
+
+
+def test_it_streams(console, root, ws):
+    """The first lines come long before the last session is read."""
+    for _ in range(2000):
+        ws.newSession()
+    process = console.start("list", root, "--json")
+    first = json.loads(process.stdout.readline())
+    assert first["serializer"] == "pickle"
+    assert sum(1 for _ in process.stdout) == 1999
+    assert process.wait() == 0
+    process.stderr.close()
+    process.stdout.close()

@@ -1,0 +1,259 @@
+"""`websession show` and `websession delete`."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import time
+from itertools import pairwise
+
+import pytest
+
+from console import handle_of
+from support import file_of, in_processes
+from websession import FileStore, InvalidSessionId, WebSession
+from websession.flask import tagged_json
+from websession.record import MIN_SECRET_LENGTH
+
+DATA = {
+    "user": "ann",
+    "password": "hunter2",
+    "nested": [{"csrf_token": "t0k3n", "n": 1}],
+    "api_key": {"deep": "s3cret"},
+}
+
+
+@pytest.fixture
+def json_ws(make_store):
+    return WebSession(make_store(serializer="json"), crossCheckVars=())
+
+
+@pytest.fixture
+def pickle_ws(make_store):
+    return WebSession(make_store(), crossCheckVars=())
+
+
+def test_what_is_known(console, root, json_ws):
+    handle = handle_of(json_ws.newSession(data=DATA, idle=90))
+    (found,) = console.json("show", root, handle)
+    assert found == console.json("list", root)[0]
+    assert "data" not in found
+    out = console.text("show", root, handle)
+    assert out.startswith(handle + "\n")
+    assert "hunter2" not in out
+    assert "1m 30s" in out
+    assert "in force" in out
+
+
+def test_a_beginning_is_enough_if_there_is_one_only(console, root, json_ws):
+    handles = sorted(handle_of(json_ws.newSession()) for _ in range(300))
+    pair = next(
+        one for one, other in pairwise(handles) if one[:2] == other[:2]
+    )  # fmt: skip
+    said = console.complaint("show", root, pair[:2], status=2)
+    assert f"handles begin with {pair[:2]}: give more digits" in said
+    (found,) = console.json("show", root, pair[:20].upper())
+    assert found["handle"] == pair
+
+
+@pytest.mark.parametrize("word", ["", "g" * 32, "0", "0" * 33, "../../x", "%"])
+def test_what_is_no_handle(console, root, json_ws, word):
+    said = console.complaint("show", root, word, status=2)
+    assert "a handle, or at least the first 2 of its 32 hex digits" in said
+
+
+def test_a_handle_that_is_not_there(console, root, json_ws):
+    said = console.complaint("show", root, "0" * 32, status=2)
+    assert said == f"there is no session with handle {'0' * 32}"
+    said = console.complaint("show", root, status=2)
+    assert said.startswith("show one handle, please")
+
+
+def test_data_with_what_looks_like_a_secret_hidden(console, root, json_ws):
+    handle = handle_of(json_ws.newSession(data=DATA))
+    (found,) = console.json("show", root, handle, "--data")
+    assert found["data"] == {
+        "user": "ann",
+        "password": "[hidden]",
+        "nested": [{"csrf_token": "[hidden]", "n": 1}],
+        "api_key": "[hidden]",
+    }
+    out = console.text("show", root, handle, "--data")
+    for secret in "hunter2", "t0k3n", "s3cret":
+        assert secret not in out
+    (found,) = console.json("show", root, handle, "--data", "--no-redact")
+    assert found["data"] == DATA
+
+
+def test_pickles_are_decoded_only_if_asked(console, root, pickle_ws):
+    handle = handle_of(pickle_ws.newSession(data={1: {2, 3}, "when": b"x"}))
+    said = console.complaint("show", root, handle, "--data", status=2)
+    assert "say --unsafe-pickle if you trust whoever wrote it" in said
+    (found,) = console.json(
+        "show", root, handle, "--data", "--unsafe-pickle"
+    )  # fmt: skip
+    assert found["data"] == {"1": [2, 3], "when": "b'x'"}
+
+
+class Planted:
+    """Unpickling this makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_planted_pickle_is_never_decoded(console, root, pickle_ws, tmp_path):
+    """Not even if that is asked for: its MAC is wrong."""
+    session_id = pickle_ws.newSession()
+    trap = tmp_path / "sprung"
+    theirs = FileStore(tmp_path / "theirs", shards=256, sweep_interval=0)
+    theirs.create(session_id, Planted(trap), {}, now=time.time())
+    planted = file_of(tmp_path / "theirs", session_id).read_bytes()
+    file_of(root, session_id).write_bytes(planted)
+    said = console.complaint(
+        "show", root, handle_of(session_id), "--data", "--unsafe-pickle",
+        status=1,
+    )  # fmt: skip
+    assert "is not authentic" in said
+    assert not trap.exists()
+    assert pickle.loads(pickle.dumps(Planted(trap))) is None
+    assert trap.exists()  # it would have been
+
+
+def test_other_serialisers(console, root, make_store):
+    store = make_store(serializer=tagged_json)
+    handle = handle_of(
+        WebSession(store, crossCheckVars=()).newSession(
+            data={"at": b"x", "secret": 1}
+        )
+    )
+    (found,) = console.json("show", root, handle, "--data")
+    assert found["serializer"] == "flask"
+    assert found["data"]["secret"] == "[hidden]"
+    assert json.dumps(found["data"]["at"])
+
+
+def test_the_applications_secret(console, root, make_store, tmp_path):
+    secret = "the application's own secret, longer than 32"
+    store = make_store(serializer="json", secret=secret)
+    handle = handle_of(WebSession(store, crossCheckVars=()).newSession(
+        data={"n": 1}
+    ))  # fmt: skip
+    assert console.json("show", root, handle)[0]["size"] == 7
+    said = console.complaint("show", root, handle, "--data", status=1)
+    assert "secret" in said
+    assert secret not in said
+    file = tmp_path / "secret"
+    file.write_text("quite another secret, which is long enough too\n")
+    options = ["--data", "--secret-file", file]
+    said = console.complaint("show", root, handle, *options, status=1)
+    assert "secret" in said
+    file.write_text(secret + "\n")
+    assert console.json("show", root, handle, *options)[0]["data"] == {"n": 1}
+    file.write_text("short")
+    said = console.complaint("show", root, handle, *options, status=2)
+    assert said == f"a secret needs at least {MIN_SECRET_LENGTH} bytes"
+
+
+def test_a_secret_of_bytes_may_end_with_a_newline(
+    console, root, make_store, tmp_path
+):
+    secret = b"\xff" * 31 + b"\n"
+    store = make_store(serializer="json", secret=secret)
+    handle = handle_of(WebSession(store, crossCheckVars=()).newSession(data=7))
+    (tmp_path / "secret").write_bytes(secret)
+    options = ["--data", "--secret-file", tmp_path / "secret"]
+    assert console.json("show", root, handle, *options)[0]["data"] == 7
+
+
+# delete
+
+
+def test_delete_by_handles(console, root, make_store):
+    ws = WebSession(make_store(), crossCheckVars=(), maxSessionCount=100)
+    ids = [ws.newSession() for _ in range(5)]
+    names = [handle_of(session_id) for session_id in ids[:2]]
+    assert console.text("delete", root, *names, "--dry-run") == (
+        f"{names[0]}\n{names[1]}\n2 sessions would be deleted\n"
+    )
+    assert ws.countSessions() == 5
+    assert console.text("delete", root, names[0], names[1]) == (
+        f"{names[0]}\n{names[1]}\n2 sessions deleted\n"
+    )
+    assert ws.countSessions() == 3
+    with pytest.raises(InvalidSessionId):
+        ws.retrieveSession(ids[0])
+
+
+def test_all_are_found_before_the_first_is_deleted(console, root, json_ws):
+    handle = handle_of(json_ws.newSession())
+    console.complaint("delete", root, handle, "f" * 32, status=2)
+    assert json_ws.countSessions() == 1
+
+
+def test_delete_what_is_old(console, root, make_store):
+    clock = [time.time() - 3 * 86400]
+    ws = WebSession(make_store(), crossCheckVars=(), clock=lambda: clock[0])
+    old = [ws.newSession() for _ in range(5)]
+    clock[0] += 2 * 86400
+    ws.storeSession(old[4], "used since")
+    ws.newSession()
+    dry = console.text("delete", root, "--older-than", "2d", "--dry-run")
+    assert sorted(dry.splitlines()[:-1]) == sorted(map(handle_of, old[:4]))
+    assert dry.endswith("4 sessions would be deleted\n")
+    assert ws.countSessions() == 6
+    assert console.json("delete", root, "--older-than", "2d") == [
+        {"deleted": 4, "dry_run": False}
+    ]
+    assert ws.retrieveSession(old[4]) == "used since"
+    assert ws.countSessions() == 2
+
+
+def test_delete_needs_to_be_told_which(console, root, json_ws):
+    handle = handle_of(json_ws.newSession())
+    for words in [], [handle, "--older-than", "1d"]:
+        said = console.complaint("delete", root, *words, status=2)
+        assert said.startswith("delete which sessions?")
+    assert json_ws.countSessions() == 1
+
+
+@pytest.mark.stress
+def test_delete_beside_stores_deletes_nothing_in_use(
+    console, root, make_store
+):
+    """Whoever stores all the time keeps the session, or never had it."""
+    ws = WebSession(make_store(), crossCheckVars=())
+    ids = [ws.newSession(data=0) for _ in range(40)]
+    idle = [ws.newSession(data=0) for _ in range(200)]
+    for session_id in idle:
+        path = file_of(root, session_id)
+        assert path.exists()
+    end = time.monotonic() + 4
+
+    def use(number):
+        mine, turns, lost = ids[number::4], 0, 0
+        while time.monotonic() < end:
+            for session_id in mine:
+                try:
+                    ws.updateSession(session_id, lambda n: n + 1)
+                except InvalidSessionId:
+                    lost += 1
+            turns += 1
+        return turns, lost
+
+    def delete(_):
+        time.sleep(2)
+        return console.json("delete", root, "--older-than", "1.5s")
+
+    results = in_processes(5, lambda n: use(n) if n < 4 else delete(n))
+    deleted = results.pop()[0]["deleted"]
+    assert all(turns > 10 for turns, _ in results)
+    assert [lost for _, lost in results] == [0] * 4
+    assert deleted == 200
+    assert [ws.retrieveSession(sid) for sid in ids] == [
+        results[n % 4][0] for n in range(40)
+    ]

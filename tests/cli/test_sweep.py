@@ -1,0 +1,168 @@
+"""`websession sweep`, as cron runs it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
+
+import pytest
+
+from console import handle_of, plain
+from support import file_of, in_processes, session_files
+from websession import WebSession
+
+
+@pytest.fixture
+def aged(make_store):
+    """30 sessions of yesterday, 10 of now, one of yesterday for a month."""
+    clock = [time.time() - 86400]
+    ws = WebSession(make_store(), crossCheckVars=(), clock=lambda: clock[0])
+    for _ in range(30):
+        ws.newSession()
+    ws.newSession(data="remembered", idle=30 * 86400)
+    clock[0] += 86400
+    for _ in range(10):
+        ws.newSession()
+    return ws
+
+
+def test_it_needs_a_limit(console, root, store):
+    said = console.complaint("sweep", root, status=2)
+    assert said.startswith("after how long does a session expire?")
+
+
+def test_expired_sessions_go(console, root, aged):
+    (found,) = console.json("sweep", root, "--idle", "2d")
+    assert found["removed"] == 0
+    out = console.text("sweep", root, "--idle", "1h")
+    assert out.startswith("30 expired sessions removed, 11 left; 0s, ")
+    assert len(session_files(root)) == 11
+    (found,) = console.json("gc", root, "--lifetime", "1h")
+    assert (found["removed"], found["live"]) == (1, 10)
+    assert (found["complete"], found["shards"]) == (True, 256)
+    assert console.text("sweep", root, "--idle", "1h", "--quiet") == ""
+    assert console.json("info", root)[0]["last_sweep"]["live"] == 10
+
+
+def test_progress_on_a_terminal(console, root, aged):
+    for rich in True, False:
+        status, shown = console.on_terminal(
+            "sweep", root, "--idle", "1h", rich=rich
+        )
+        assert status == 0
+        assert "sweeping" in shown
+        assert "11 left" in plain(shown)
+
+
+def test_a_budget_stops_it(console, root, aged):
+    (found,) = console.json("sweep", root, "--idle", "1h", "--budget", "1e-9s")
+    assert (found["complete"], found["shards"]) == (False, 1)
+    out = console.text("sweep", root, "--idle", "1h", "--budget", "1e-9s")
+    assert "stopped after 1 of 256 directories (--budget)" in out
+
+
+def test_damaged_files_are_told_and_kept(console, root, aged):
+    damaged = aged.newSession()
+    file_of(root, damaged).write_bytes(b"\xff" * 600)
+    os.utime(file_of(root, damaged), (1, 1))
+    status, out, err = console.run("sweep", root, "--idle", "1h", "--json")
+    assert (status, json.loads(out)["damaged"]) == (3, 1)
+    assert f"{handle_of(damaged)} is damaged" in err
+    assert err.count("\n") == 1
+    assert len(list((root / ".damaged").iterdir())) == 1
+    assert console.json("sweep", root, "--idle", "1h")[0]["damaged"] == 0
+
+
+def test_one_at_a_time(console, root, aged):
+    aged.cleanUp()
+    hold = (root / ".locks" / "sweep.lock").open("r+b")
+    fcntl.flock(hold, fcntl.LOCK_EX)
+    said = console.complaint("sweep", root, "--idle", "1h", status=1)
+    assert said == "another process is sweeping this store"
+    hold.close()
+    assert console.text("sweep", root, "--idle", "1h", "--quiet") == ""
+
+
+def test_the_printed_crontab_line_runs(console, root, aged):
+    out = console.text("sweep", root, "--idle", "1h", "--print-cron")
+    line = next(line for line in out.splitlines() if line.startswith("7 "))
+    assert line.startswith("7 * * * *  ")
+    command = line[len("7 * * * *  ") :]
+    assert f"ExecStart={command}" in out
+    words = shlex.split(command)
+    assert words[1:] == [
+        "sweep", str(root), "--idle", "3600", "--quiet"
+    ]  # fmt: skip
+    assert os.path.isabs(words[0])
+    # This process runs as a module, and cron runs the installed command.
+    done = subprocess.run(
+        ["sh", "-c", command.replace(words[0], shlex.join(console.command()))],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len(session_files(root)) == 11
+
+
+def test_systemd_takes_what_is_printed(console, root, aged, tmp_path):
+    out = console.text("sweep", root, "--idle", "1h", "--print-cron")
+    _, _, rest = out.partition("# websession-sweep.service\n")
+    service, _, timer = rest.partition("\n# websession-sweep.timer\n")
+    assert service.startswith("[Service]\nType=oneshot\nExecStart=/")
+    assert timer.startswith("[Timer]\nOnCalendar=hourly\n")
+    assert timer.endswith("[Install]\nWantedBy=timers.target\n")
+
+
+def test_interrupted_and_run_again(console, root, aged):
+    def cut(number):
+        process = console.start("sweep", root, "--idle", "1h")
+        time.sleep(0.05 + 0.01 * number)
+        process.send_signal([signal.SIGINT, signal.SIGKILL][number % 2])
+        process.communicate(timeout=30)
+        return process.returncode
+
+    statuses = {cut(number) for number in range(20)}
+    assert statuses <= {0, 130, -signal.SIGKILL, -signal.SIGINT}
+    console.text("sweep", root, "--idle", "1h", "--quiet")
+    assert len(session_files(root)) == 11
+    assert console.text("verify", root).startswith("11 sessions verified, 0 ")
+
+
+@pytest.mark.stress
+def test_beside_live_traffic(console, root, make_store):
+    """What is used stays, what is not goes; and the count is right."""
+    ws = WebSession(make_store(), crossCheckVars=(), maxSessionCount=100_000)
+    ids = [ws.newSession(data=0) for _ in range(40)]
+    for _ in range(500):
+        ws.newSession()
+    end = time.monotonic() + 5
+
+    def use(number):
+        turns = 0
+        while time.monotonic() < end:
+            for session_id in ids[number::3]:
+                ws.updateSession(session_id, lambda n: n + 1)
+            ws.deleteSession(ws.newSession())
+            turns += 1
+        return turns
+
+    def sweep(_):
+        time.sleep(1.5)
+        removed = 0
+        while time.monotonic() < end - 0.5:
+            (found,) = console.json("sweep", root, "--idle", "1s")
+            removed += found["removed"]
+        return removed
+
+    *turns, removed = in_processes(4, lambda n: use(n) if n < 3 else sweep(n))
+    assert removed == 500
+    assert [ws.retrieveSession(sid) for sid in ids] == [
+        turns[number % 3] for number in range(40)
+    ]
+    assert ws.countSessions() == len(session_files(root)) == 40
