@@ -152,15 +152,19 @@ def make_directory(path):
 
 @pytest.fixture
 def root(tmp_path):
+    return golden_store(tmp_path / "store")
+
+
+def golden_store(root):
     """A store put together by hand, with all golden sessions in it."""
-    root = tmp_path / "store"
     make_directory(root)
     write_private(root / ".websession", MARKER % 256)
     write_private(root / ".key", KEY)
-    for name, (handle, *_) in LIVE.items():
+    for name, (handle, *_, stored, _, _, _, _) in LIVE.items():
         shard, file = handle[:2].decode(), handle[2:].decode()
         make_directory(root / shard)
         write_private(root / shard / file, golden(f"{name}.session"))
+        os.utime(root / shard / file, (stored, stored))
     (root / "90" / "22b32c4d10de13eb92ccd6078138e3").chmod(0o700)
     return root
 

@@ -72,7 +72,7 @@ def test_damaged_files_are_told_and_kept(console, root, aged):
     os.utime(file_of(root, damaged), (1, 1))
     status, out, err = console.run("sweep", root, "--idle", "1h", "--json")
     assert (status, json.loads(out)["damaged"]) == (3, 1)
-    assert f"{handle_of(damaged)} is damaged" in err
+    assert f"{handle_of(damaged)} is unreadable, moved to" in err
     assert err.count("\n") == 1
     assert len(list((root / ".damaged").iterdir())) == 1
     assert console.json("sweep", root, "--idle", "1h")[0]["damaged"] == 0

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
 from ..stores.verify import Verifier
@@ -41,6 +42,8 @@ def add(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     store = inspector(options)
     verifier = Verifier(store, options.repair)
+    # What is logged is a finding, and told as one.
+    logging.getLogger("websession").addHandler(logging.NullHandler())
     found = left = 0
     with progress("verifying", store.layout.shards, options.json) as show:
         for each in verifier.findings():

@@ -77,13 +77,15 @@ class Verifier:
 
     def findings(self) -> Iterator[Finding | int]:
         """Each finding, and after each shard the number of shards done."""
+        around = list(self._root())
+        yield from around
         try:
             self._layout.keyring  # noqa: B018  # is it there at all?
         except SessionStoreError as error:
             self.without_key = str(error)
-            if self._layout.marker[b"key"] != b"application":
+            has_own = self._layout.marker[b"key"] == b"application"
+            if not has_own and all(each.path != ".key" for each in around):
                 yield Finding(".key", str(error))
-        yield from self._root()
         for number in range(self._layout.shards):
             yield from self._shard(number)
             yield number + 1
@@ -193,7 +195,7 @@ class Verifier:
             )
             return
         if info.st_size == 0:
-            yield from self._empty(path, info)
+            yield from self._empty(path, name, info)
             return
         try:
             raw = self._store.backend.read(path, name, self._store.timeout)
@@ -218,15 +220,21 @@ class Verifier:
         if self._attributes(info, raw):
             yield from self._attributes_locked(path, name)
 
-    def _empty(self, path: bytes, info: os.stat_result) -> Iterator[Finding]:
+    def _empty(
+        self, path: bytes, name: bytes, info: os.stat_result
+    ) -> Iterator[Finding]:
         if time.time() - info.st_ctime <= _ABANDONED_AFTER:
             return  # somebody is about to fill it
         if self._repair:
-            try:
+
+            def remove() -> None:
                 with File(path, os.O_RDONLY) as file:
                     file.lock(LOCK_EX, self._store.timeout)
                     if file.check().st_size == 0 and file.is_named(path):
                         os.unlink(path)
+
+            try:
+                self._store.count.remove(name, remove)
             except (Outcome, FileNotFoundError):
                 return
         yield self._found(
