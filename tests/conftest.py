@@ -12,6 +12,7 @@ import shelve
 
 import pytest
 
+from console import Console
 from websession import FileStore, WebSession
 
 NO_EXTENSION = os.environ.get("WEBSESSION_TEST_NO_EXTENSION") == "1"
@@ -89,6 +90,18 @@ def make_session(make_store, clock):
         )
 
     return make
+
+
+@pytest.fixture
+def ws(make_store):
+    """Sessions on the real clock, as the commands see them."""
+    return WebSession(make_store())
+
+
+@pytest.fixture
+def console(backend):
+    """The command, on the backend under test."""
+    return Console(backend)
 
 
 @pytest.fixture(params=["dict", "shelve", "c", "python"])

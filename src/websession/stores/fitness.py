@@ -11,7 +11,7 @@ import tempfile
 from stat import S_ISVTX
 
 from .. import _backend
-from ..exceptions import SessionStoreError
+from ..exceptions import SessionStoreError, UnsafeStore
 from .safety import check_directory, mount_of, network_type
 from .trials import (
     ERROR,
@@ -79,8 +79,22 @@ def examine(path: str, allow_network: bool) -> Iterator[Check]:
         )
         return
     with directory as scratch:
-        for attempt in (locks, exclusive, in_place, modes, times, speed):
+        yield from _try(scratch)
+
+
+def _try(scratch: str) -> Iterator[Check]:
+    for attempt in (locks, exclusive, in_place, modes, times, speed):
+        try:
             yield from attempt(scratch)
+        except UnsafeStore:
+            pass  # found above
+        except OSError as error:
+            yield Check(
+                ERROR,
+                f"trying that failed: {error.strerror or error}",
+                "make room, or choose another directory",
+            )
+            return
 
 
 def _privacy(place: str) -> Check:

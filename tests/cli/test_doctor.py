@@ -1,0 +1,249 @@
+"""`websession doctor` and `websession bench`, on directories of all kinds."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from console import plain
+from support import Child
+from test_disk import mounted
+from websession.stores import fitness, trials
+
+
+@pytest.fixture
+def checks(console):
+    """What is found, by level."""
+
+    def look(path, *options, status=0):
+        found = {}
+        for each in console.json("doctor", path, *options, status=status):
+            assert set(each) == {"level", "what", "advice"}
+            if each["level"] in ("warning", "error"):
+                assert each["advice"]
+            found.setdefault(each["level"], []).append(each["what"])
+        return found
+
+    return look
+
+
+def has(texts, part):
+    return any(part in text for text in texts)
+
+
+GOOD = [
+    "safe from others",
+    "files (inodes) left",
+    "keeps another one out (flock)",
+    "one does (O_EXCL)",
+    "writes in place another one reads",
+    "keep the mode they are given",
+    "times of files are exact",
+    "a new session takes",
+]
+
+
+def test_a_store(checks, root, ws):
+    before = sorted(root.rglob("*"))
+    found = checks(root)
+    for part in GOOD:
+        assert has(found["ok"], part), part
+    assert "error" not in found
+    # The tests' directories lie there.
+    assert has(found["warning"], "where programs delete old files")
+    assert sorted(root.rglob("*")) == before
+
+
+def test_a_directory_that_is_not_there_yet(checks, tmp_path):
+    found = checks(tmp_path / "a" / "b")
+    assert has(found["note"], f"{tmp_path}/a/b does not exist")
+    assert has(found["ok"], "a new session takes")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file(checks, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert checks(tmp_path / "file", status=3)["error"] == [
+        f"{tmp_path}/file is not a directory"
+    ]
+
+
+def test_for_people(console, root, ws):
+    out = console.text("doctor", root)
+    assert "ok       a lock of one process keeps another one out" in out
+    assert "\n         -> use a directory like /var/lib" in out
+    _, shown = console.on_terminal("doctor", root)
+    assert "\x1b[33mwarning" in shown
+    assert "a lock of one process" in plain(shown)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
+def test_the_umask_does_not_matter(checks, root, ws, umask):
+    old = os.umask(umask)
+    try:
+        found = checks(root)
+    finally:
+        os.umask(old)
+    assert has(found["ok"], f"the umask, {umask:03o}, does not matter")
+    assert "error" not in found
+
+
+def test_open_to_others(checks, tmp_path):
+    path = tmp_path / "open"
+    path.mkdir()
+    path.chmod(0o755)
+    found = checks(path, status=3)
+    assert has(found["error"], "is open to other users (mode 755)")
+
+
+def test_parents_that_others_can_write_to(checks, tmp_path):
+    path = tmp_path / "shared" / "sessions"
+    path.mkdir(parents=True, mode=0o700)
+    path.parent.chmod(0o777)
+    assert has(checks(path, status=3)["error"], "anybody can replace")
+    path.parent.chmod(0o1777)
+    assert "error" not in checks(path)
+    path.parent.chmod(0o770)
+    assert has(checks(path)["warning"], f"can write to {path.parent}")
+
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+@pytest.mark.root
+@root_only
+def test_of_another_owner(checks, tmp_path):
+    path = tmp_path / "theirs" / "sessions"
+    path.mkdir(parents=True, mode=0o700)
+    os.chown(path, 65534, 65534)
+    found = checks(path, status=3)
+    assert has(found["error"], "belongs to user 65534, this process runs as")
+    os.chown(path, 0, 0)
+    os.chown(path.parent, 65534, 65534)
+    assert has(checks(path)["warning"], "belongs to user 65534, who can")
+
+
+@pytest.mark.root
+@root_only
+def test_as_a_user_who_may_not_write(tmp_path, backend):
+    path = tmp_path / "sessions"
+    path.mkdir(mode=0o755)
+    for above in [tmp_path, *tmp_path.parents]:
+        above.chmod(above.stat().st_mode | 0o055)
+
+    def look():
+        os.setuid(65534)
+        return [tuple(each) for each in fitness.examine(str(path), False)]
+
+    found = Child(look).result()
+    errors = [what for level, what, _ in found if level == "error"]
+    assert f"this user cannot write to {path}" in errors
+
+
+@pytest.mark.root
+def test_in_memory_and_read_only(checks, tmp_path):
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=2m,mode=700"):
+        found = checks(disk)
+        assert has(found["note"], f"in memory: tmpfs on {disk}")
+        assert has(found["warning"], "MiB left on the file system")
+        assert list(disk.iterdir()) == []
+    disk.rmdir()
+    with mounted(disk, "size=2m,mode=700,ro"):
+        found = checks(disk, status=3)
+        assert has(found["error"], "mounted read-only")
+
+
+@pytest.mark.root
+def test_a_full_disk(checks, tmp_path):
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=1m,mode=700,nr_inodes=3"):
+        (disk / "one").touch()
+        (disk / "two").touch()
+        found = checks(disk, status=3)
+        assert has(found["warning"], "0 files (inodes) left")
+        assert has(found["error"], "nothing can be made in")
+
+
+@pytest.mark.root
+def test_a_disk_that_fills_while_it_is_looked_at(checks, tmp_path):
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=1m,mode=700,nr_inodes=9"):
+        found = checks(disk, status=3)
+        assert has(found["error"], "trying that failed: No space left")
+        assert list(disk.iterdir()) == []
+
+
+def test_a_network_file_system(checks, root, ws, monkeypatch, backend):
+    """Such as the system names them; none can be mounted in a test."""
+    monkeypatch.setattr(
+        fitness, "mount_of", lambda place: ("/net", "nfs4", "rw")
+    )
+    monkeypatch.setattr(fitness, "network_type", lambda place: "nfs4")
+    for allowed, level in (False, "error"), (True, "warning"):
+        found = {
+            each.what: each.level
+            for each in fitness.examine(str(root), allowed)
+        }
+        assert found["a network file system: nfs4 on /net"] == level
+
+
+def test_trials_notice_what_is_wrong(tmp_path, monkeypatch):
+    """Each against a file system that lies."""
+    flock, utime, chmod = trials.fcntl.flock, os.utime, os.chmod
+    where = str(tmp_path)
+
+    def level(trial):
+        (found,) = trial(where)
+        for path in tmp_path.iterdir():
+            path.unlink()
+        return found.level
+
+    assert level(trials.locks) == "ok"
+    monkeypatch.setattr(trials.fcntl, "flock", lambda *args: None)
+    assert level(trials.locks) == "error"
+    monkeypatch.setattr(trials.fcntl, "flock", flock)
+
+    assert level(trials.times) == "ok"
+    monkeypatch.setattr(
+        os, "utime", lambda path, times: utime(path, (int(times[0]),) * 2)
+    )
+    assert level(trials.times) == "note"
+    monkeypatch.setattr(os, "utime", utime)
+
+    assert level(trials.modes) == "ok"
+    monkeypatch.setattr(os, "chmod", lambda path, mode: chmod(path, 0o777))
+    assert level(trials.modes) == "error"
+    monkeypatch.setattr(os, "chmod", chmod)
+
+    assert level(trials.exclusive) == "ok"
+    original = open
+
+    def lying(path, mode="r"):
+        return original(path, "w" if mode == "x" else mode)
+
+    monkeypatch.setattr(trials, "open", lying, raising=False)
+    assert level(trials.exclusive) == "error"
+    monkeypatch.delattr(trials, "open")
+
+    assert level(trials.in_place) == "ok"
+    monkeypatch.setattr(os, "pread", lambda fd, length, at: bytes(length))
+    assert level(trials.in_place) == "error"
+
+
+def test_bench(console, root, ws):
+    out = console.text("bench", root, "--seconds", "1", "--sessions", "20")
+    lines = out.splitlines()
+    assert "renamed files" in lines[0]
+    assert [line.split("  ")[0] for line in lines[1:]] == [
+        "retrieve", "store", "retrieve and store", "new and delete"
+    ]  # fmt: skip
+    (found,) = console.json(
+        "bench", root, "--seconds", "1", "--sessions", "20"
+    )  # fmt: skip
+    for name in "websession, python", "renamed files":
+        assert all(value > 0 for value in found[name].values())
+    assert [path for path in root.iterdir() if "bench" in path.name] == []
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
