@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shlex
 import subprocess
@@ -132,6 +133,9 @@ def peak(console, *arguments):
     return int(done.stderr)
 
 
+@pytest.mark.skipif(
+    "asan" in os.environ.get("LD_PRELOAD", ""), reason="it takes much more"
+)
 @pytest.mark.parametrize(
     "words",
     [["list"], ["list", "--json"], ["info"], ["verify"],

@@ -7,10 +7,13 @@ take no lock for longer than any reader, removals go the way of all others.
 from __future__ import annotations
 
 import os
+import time
+from fcntl import LOCK_EX
 from stat import S_ISREG
 from typing import NamedTuple
 
 from .. import _backend
+from .._files import File, Outcome
 from ..exceptions import CorruptData, InvalidSessionId, SessionStoreError
 from ..record import (
     HEADER,
@@ -258,6 +261,34 @@ class Inspector:
         if raw is None or stored_at(raw) >= before:
             return False
         return self.delete(name, raw[:HEADER_LENGTH])
+
+    @loud
+    def delete_empty(self, name: bytes, age: float) -> bool:
+        """
+        Deletes a file that whoever was to fill it has left empty.
+
+        Args:
+            age: for how many seconds, at least.
+
+        Returns:
+            False if it is not empty, not so old, locked, or gone.
+        """
+        path = self.layout.path(name)
+
+        def delete() -> bool:
+            with File(path, os.O_RDONLY) as file:
+                file.lock(LOCK_EX, 0)
+                info = file.check()
+                is_old = time.time() - info.st_ctime >= age
+                if info.st_size or not is_old or not file.is_named(path):
+                    return False
+                os.unlink(path)
+                return True
+
+        try:
+            return self.count.remove(name, delete)
+        except Outcome:
+            return False
 
     def sweeper(self) -> Sweeper:
         """For a whole pass, see `Sweeper.whole_pass`."""

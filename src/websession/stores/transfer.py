@@ -32,6 +32,8 @@ __all__ = ["COPIED", "GONE", "THERE", "Transfer", "resign", "use_application"]
 COPIED, THERE, GONE = "copied", "there", "gone"
 
 _LONGEST = 10.0
+_ABANDONED_AFTER = 1.0
+_PAUSE = 0.02
 
 
 class _Record:
@@ -110,6 +112,10 @@ class Transfer:
             if there is None:
                 if self._create(name, packed):
                     return COPIED
+                # There, and not to be read: somebody copies the same session,
+                # or was killed while doing so.
+                if not self._target.delete_empty(name, _ABANDONED_AFTER):
+                    time.sleep(_PAUSE)
             elif stored_at(there) >= record.stored:
                 return THERE
             elif _replace(self._target, name, packed, there):

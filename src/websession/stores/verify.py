@@ -225,18 +225,10 @@ class Verifier:
     ) -> Iterator[Finding]:
         if time.time() - info.st_ctime <= _ABANDONED_AFTER:
             return  # somebody is about to fill it
-        if self._repair:
-
-            def remove() -> None:
-                with File(path, os.O_RDONLY) as file:
-                    file.lock(LOCK_EX, self._store.timeout)
-                    if file.check().st_size == 0 and file.is_named(path):
-                        os.unlink(path)
-
-            try:
-                self._store.count.remove(name, remove)
-            except (Outcome, FileNotFoundError):
-                return
+        if self._repair and not self._store.delete_empty(
+            name, _ABANDONED_AFTER
+        ):
+            return
         yield self._found(
             path, "is empty: whoever was to fill it crashed", "remove it"
         )
