@@ -59,11 +59,26 @@ def test_progress_on_a_terminal(console, root, aged):
         assert "11 left" in plain(shown)
 
 
-def test_a_budget_stops_it(console, root, aged):
-    (found,) = console.json("sweep", root, "--idle", "1h", "--budget", "1e-9s")
+def test_a_budget_stops_it_and_the_next_run_goes_on(console, root, aged):
+    short = ["--idle", "1h", "--budget", "1e-9s"]
+    (found,) = console.json("sweep", root, *short)
     assert (found["complete"], found["shards"]) == (False, 1)
-    out = console.text("sweep", root, "--idle", "1h", "--budget", "1e-9s")
-    assert "stopped after 1 of 256 directories (--budget)" in out
+    out = console.text("sweep", root, *short)
+    assert "stopped after 2 of 256 directories (--budget)" in out
+    assert console.json("info", root)[0]["sweep_under_way"]
+    rest = ["--idle", "1h", "--budget", "1m"]
+    (found,) = console.json("sweep", root, *rest)
+    assert (found["complete"], found["shards"]) == (True, 256)
+    (last,) = console.json("info", root)
+    # Of all three runs together.
+    assert last["last_sweep"]["removed"] == 30
+    assert last["last_sweep"]["live"] == 11
+    assert not last["sweep_under_way"]
+    # And from the beginning again.
+    assert console.json("sweep", root, *short)[0]["shards"] == 1
+    # Without a budget it is a whole one.
+    (found,) = console.json("sweep", root, "--idle", "1h")
+    assert (found["complete"], found["live"]) == (True, 11)
 
 
 def test_damaged_files_are_told_and_kept(console, root, aged):

@@ -81,7 +81,7 @@ def add(commands: Commands) -> None:
         type=duration,
         default=0.0,
         metavar="TIME",
-        help="stop after this time; the next run begins anew (0: no limit)",
+        help="stop after this time, and go on there the next time",
     )
     parser.add_argument(
         "--quiet", action="store_true", help="print nothing unless it fails"
@@ -130,19 +130,17 @@ def _command(options: argparse.Namespace) -> str:
 
 
 def _sweep(store: Inspector, options: argparse.Namespace) -> tuple[Tally, int]:
-    """What was found and done, and in how many shards."""
-    last, done = Tally(time.time()), 0
+    """What was found and done, and how many shards the pass has behind it."""
+    last, done, shards = Tally(time.time()), 0, store.layout.shards
     until = time.monotonic() + (options.budget or 1e9)
     quiet = options.quiet or options.json
     sweep = store.sweeper().whole_pass(
-        time.time(), options.idle, options.lifetime
+        time.time(), options.idle, options.lifetime, bool(options.budget)
     )
-    with progress("sweeping", store.layout.shards, quiet) as show:
-        for tally in sweep:
-            last = tally
-            done += 1
+    with progress("sweeping", shards, quiet) as show:
+        for done, last in sweep:  # noqa: B007
             show(done)
-            if time.monotonic() > until:
+            if done < shards and time.monotonic() > until:
                 break
         sweep.close()
     return last, done
@@ -165,7 +163,8 @@ def _report(tally: Tally, done: int, shards: int, took: float) -> None:
             sys.stdout.write(f"{number} {what}\n")
     if done < shards:
         sys.stdout.write(
-            f"stopped after {done} of {shards} directories (--budget)\n"
+            f"stopped after {done} of {shards} directories (--budget): the "
+            "next run goes on there\n"
         )
 
 

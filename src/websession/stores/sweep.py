@@ -101,18 +101,23 @@ class Sweeper:
         """
         removed = 0
         try:
-            for tally in self.whole_pass(now, idle, lifetime):
+            for _, tally in self.whole_pass(now, idle, lifetime):
                 removed = tally.removed
         except SessionBusy:
             return 0
         return removed
 
     def whole_pass(
-        self, now: float, idle: float, lifetime: float
-    ) -> Generator[Tally, None, None]:
+        self, now: float, idle: float, lifetime: float, resume: bool = False
+    ) -> Generator[tuple[int, Tally], None, None]:
         """
-        A whole pass, which goes on as it is iterated: after each shard, what
-        was found and done so far. Closing it leaves the rest for the next.
+        A whole pass, which goes on as it is iterated: after each shard, how
+        many are done, and what was found in them here.
+
+        Args:
+            now, idle, lifetime: seconds.
+            resume: go on where a pass before stopped, be it an automatic one;
+                where this one is closed, the next may go on.
 
         Raises:
             SessionBusy: another process is at it.
@@ -125,11 +130,20 @@ class Sweeper:
         if lock is None:
             raise SessionBusy("another process is sweeping this store")
         try:
-            tally = Tally(time.time())
-            for shard in range(self._layout.shards):
+            note = SweepNote(self._stamp)
+            if not resume or note.present is None:
+                note.shard, note.present = 0, Tally(time.time())
+            before, tally = note.present, Tally(time.time())
+            for shard in range(note.shard, self._layout.shards):
                 self._try_shard(shard, now, idle, lifetime, tally)
-                yield tally
-            self._finish(SweepNote(self._stamp), tally, now)
+                try:
+                    yield shard + 1, tally
+                except GeneratorExit:
+                    if resume:
+                        note.shard, note.present = shard + 1, before + tally
+                        note.save(now + self._interval)
+                    raise
+            self._finish(note, before + tally, now)
         finally:
             lock.release()
 

@@ -48,6 +48,13 @@ class Tally:
         self.damaged += len(swept.odd)
         self.failed += swept.failed
 
+    def __add__(self, other: Tally) -> Tally:
+        """Both together, from the beginning of the first."""
+        both = Tally(self.when)
+        for name in _COUNTS:
+            setattr(both, name, getattr(self, name) + getattr(other, name))
+        return both
+
     def line(self) -> bytes:
         """As it stands in the note."""
         counts = (getattr(self, name) for name in _COUNTS)
