@@ -227,12 +227,17 @@ def test_delete_beside_stores_deletes_nothing_in_use(
 ):
     """Whoever stores all the time keeps the session, or never had it."""
     ws = WebSession(make_store(), crossCheckVars=())
-    ids = [ws.newSession(data=0) for _ in range(40)]
-    idle = [ws.newSession(data=0) for _ in range(200)]
-    for session_id in idle:
-        path = file_of(root, session_id)
-        assert path.exists()
-    end = time.monotonic() + 4
+    now = time.time
+    past = WebSession(
+        make_store(), crossCheckVars=(), clock=lambda: now() - 7200
+    )
+    # Those in use become so a moment before they would be deleted.
+    ids = [past.newSession(data=0) for _ in range(40)]
+    for _ in range(200):
+        past.newSession(data=0)
+    for session_id in ids:
+        ws.updateSession(session_id, lambda n: n)
+    end = time.monotonic() + 3
 
     def use(number):
         mine, turns, lost = ids[number::4], 0, 0
@@ -245,12 +250,16 @@ def test_delete_beside_stores_deletes_nothing_in_use(
             turns += 1
         return turns, lost
 
-    def delete(_):
-        time.sleep(2)
-        return console.json("delete", root, "--older-than", "1.5s")
+    def delete():
+        count = 0
+        while time.monotonic() < end - 0.5:
+            (found,) = console.json("delete", root, "--older-than", "1h")
+            count += found["deleted"]
+        return count
 
-    results = in_processes(5, lambda n: use(n) if n < 4 else delete(n))
-    deleted = results.pop()[0]["deleted"]
+    *results, deleted = in_processes(
+        5, lambda number: use(number) if number < 4 else delete()
+    )
     assert all(turns > 10 for turns, _ in results)
     assert [lost for _, lost in results] == [0] * 4
     assert deleted == 200
