@@ -13,11 +13,14 @@ import pytest
 from console import handle_of, plain
 from support import until
 from websession import FileStore, WebSession, __version__
+from websession.cli import COMMANDS as COMMANDS_BY_MODULE
 
 COMMANDS = [
     "info", "stats", "list", "show", "delete", "top", "sweep", "gc", "verify",
     "doctor", "migrate", "rekey", "bench", "demo", "completion",
 ]  # fmt: skip
+# Which `show` needs too.
+LISTING = "websession.cli.listing"
 # With what else they need, for a store at PATH.
 ON_A_STORE = [
     ["info", "PATH"],
@@ -242,3 +245,27 @@ def test_no_id_is_ever_printed(console, root, make_store):
     printed += console.text("delete", root, "--older-than", "0s")
     assert [sid for sid in ids if sid in printed] == []
     assert FileStore(root).path  # it opens still
+
+
+def test_only_the_module_of_a_command_is_imported():
+    for module, names in COMMANDS_BY_MODULE.items():
+        for name in names:
+            code = (
+                "import sys; from websession.cli import parser; "
+                f"whole = parser({name!r}); "
+                "found = [name for action in whole._actions "
+                "if action.choices for name in action.choices]; "
+                "print(*found); print(*(name for name in sys.modules "
+                "if name.startswith('websession.cli.')))"
+            )
+            done = subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True
+            )
+            found, modules = done.stdout.splitlines()
+            assert tuple(found.split()) == names
+            assert f"websession.cli.{module}" in modules.split()
+            commands = {
+                f"websession.cli.{each}" for each in COMMANDS_BY_MODULE
+            }
+            others = commands & set(modules.split())
+            assert others <= {f"websession.cli.{module}", LISTING}

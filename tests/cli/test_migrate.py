@@ -172,7 +172,7 @@ def test_progress_on_a_terminal(console, root, target, filled):
     assert "39 copied" in plain(shown)
 
 
-@pytest.mark.stress
+@pytest.mark.proof
 def test_killed_and_run_again(console, root, tmp_path, backend, make_store):
     ws = WebSession(make_store(), crossCheckVars=())
     for number in range(2000):
@@ -194,7 +194,7 @@ def test_killed_and_run_again(console, root, tmp_path, backend, make_store):
     assert partial > 0
 
 
-@pytest.mark.stress
+@pytest.mark.proof
 def test_beside_live_traffic(console, root, target, make_store, open_target):
     """What was copied while it was used is a state that was stored."""
     ws = WebSession(make_store(), crossCheckVars=())

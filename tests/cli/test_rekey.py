@@ -96,7 +96,7 @@ def test_a_wrong_old_secret_changes_nothing(console, root, opened, files):
     assert "was made with another key" in said
 
 
-@pytest.mark.stress
+@pytest.mark.proof
 def test_beside_traffic_with_both(console, root, opened, files):
     ws = opened(OLD)
     ids = [ws.newSession(data=0) for _ in range(120)]
@@ -121,7 +121,7 @@ def test_beside_traffic_with_both(console, root, opened, files):
         assert there.retrieveSession(session_id) == (one, other)[index % 2]
 
 
-@pytest.mark.stress
+@pytest.mark.proof
 def test_killed_and_run_again(console, root, opened, files):
     ws = opened(OLD)
     ids = [ws.newSession(data=n) for n in range(300)]

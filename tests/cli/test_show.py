@@ -221,7 +221,7 @@ def test_delete_needs_to_be_told_which(console, root, json_ws):
     assert json_ws.countSessions() == 1
 
 
-@pytest.mark.stress
+@pytest.mark.proof
 def test_delete_beside_stores_deletes_nothing_in_use(
     console, root, make_store
 ):

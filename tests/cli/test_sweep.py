@@ -117,7 +117,15 @@ def test_the_printed_crontab_line_runs(console, root, aged):
     # This process runs as a module, and cron runs the installed command.
     done = subprocess.run(
         ["sh", "-c", command.replace(words[0], shlex.join(console.command()))],
-        env={"PATH": "/usr/bin:/bin"},
+        # As cron has it, and what a compiler's checks may need.
+        env={
+            "PATH": "/usr/bin:/bin",
+            **{
+                name: os.environ[name]
+                for name in ("LD_PRELOAD", "ASAN_OPTIONS")
+                if name in os.environ
+            },
+        },
         capture_output=True,
         text=True,
     )
@@ -134,6 +142,7 @@ def test_systemd_takes_what_is_printed(console, root, aged, tmp_path):
     assert timer.endswith("[Install]\nWantedBy=timers.target\n")
 
 
+@pytest.mark.proof
 def test_interrupted_and_run_again(console, root, aged):
     def cut(number):
         process = console.start("sweep", root, "--idle", "1h")
@@ -149,7 +158,7 @@ def test_interrupted_and_run_again(console, root, aged):
     assert console.text("verify", root).startswith("11 sessions verified, 0 ")
 
 
-@pytest.mark.stress
+@pytest.mark.proof
 def test_beside_live_traffic(console, root, make_store):
     """What is used stays, what is not goes; and the count is right."""
     ws = WebSession(make_store(), crossCheckVars=(), maxSessionCount=100_000)

@@ -288,7 +288,7 @@ def traffic(ws, ids, end):
     return turns
 
 
-@pytest.mark.stress
+@pytest.mark.proof
 @pytest.mark.parametrize("repair", [[], ["--repair"]])
 def test_live_traffic_is_no_finding(console, root, ws, repair):
     ids = [ws.newSession(data="") for _ in range(60)]
@@ -310,7 +310,7 @@ def test_live_traffic_is_no_finding(console, root, ws, repair):
     assert console.json("verify", root)[0]["findings"] == 0
 
 
-@pytest.mark.stress
+@pytest.mark.proof
 def test_after_kills_nothing_is_wrong(console, root, ws):
     """Whatever is left of a killed process is good or is about to be."""
     ids = [ws.newSession(data="") for _ in range(30)]

@@ -2,8 +2,8 @@
 The command `websession`.
 
 Each module here is a command or a few that belong together: `add` describes
-their arguments, and sets as ``run`` what is called with them. What only one
-of them needs is imported when it runs.
+their arguments, and sets as ``run`` what is called with them. A module is
+imported when its command is given, or the list of all is wanted.
 """
 
 from __future__ import annotations
@@ -11,23 +11,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib import import_module
 
 from .. import __version__
 from ..exceptions import SessionException
-from . import (
-    bench,
-    completion,
-    demo,
-    doctor,
-    info,
-    listing,
-    migrate,
-    rekey,
-    show,
-    sweep,
-    top,
-    verify,
-)
 from .arguments import Refused
 
 TYPE_CHECKING = False
@@ -36,10 +23,21 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "parser"]
 
-COMMANDS = (
-    info, listing, show, top, sweep, verify, doctor, migrate, rekey, bench,
-    demo, completion,
-)  # fmt: skip
+# The modules in the order of the help, with the names of their commands.
+COMMANDS = {
+    "info": ("info", "stats"),
+    "listing": ("list",),
+    "show": ("show", "delete"),
+    "top": ("top",),
+    "sweep": ("sweep", "gc"),
+    "verify": ("verify",),
+    "doctor": ("doctor",),
+    "migrate": ("migrate",),
+    "rekey": ("rekey",),
+    "bench": ("bench",),
+    "demo": ("demo",),
+    "completion": ("completion",),
+}
 
 _EPILOG = """\
 PATH is the directory of the sessions; without it, what WEBSESSION_PATH says.
@@ -65,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         or something that must be installed first, 3 if something is found to
         be wrong, 130 if interrupted.
     """
-    options = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    options = parser(words[0] if words else "").parse_args(words)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
@@ -89,8 +88,14 @@ def _fail(sentence: str, exit_status: int) -> int:
     return exit_status
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and their arguments."""
+def parser(command: str = "") -> argparse.ArgumentParser:
+    """
+    The arguments of a command, or of all.
+
+    Args:
+        command: its name; of something else: all.
+    """
+    modules = [name for name in COMMANDS if command in COMMANDS[name]]
     whole = argparse.ArgumentParser(
         prog="websession",
         description="Server-side web sessions, one file per session.",
@@ -101,6 +106,6 @@ def parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"websession {__version__}"
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for module in COMMANDS:
-        module.add(commands)
+    for name in modules or COMMANDS:
+        import_module(f".{name}", __name__).add(commands)
     return whole
