@@ -216,6 +216,13 @@ MUTATIONS = [
         HOSTILE + " tests/test_file_store.py",
     ),
     Mutation(
+        "what another process has set is not looked at again",
+        "src/websession/stores/sessionfile.py",
+        "        self.origin = None\n        return raw",
+        "        return raw",
+        "tests/test_own_limit.py tests/test_file_store.py",
+    ),
+    Mutation(
         "what is known is compared by its header alone, in C",
         "csrc/slots.c",
         "                  memcmp(record, slots->known, len) == 0;",
