@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from console import handle_of, plain
 from support import until
 from websession import FileStore, WebSession, __version__
 from websession.cli import COMMANDS as COMMANDS_BY_MODULE
+from websession.cli import main, parser
 
 COMMANDS = [
     "info", "stats", "list", "show", "delete", "top", "sweep", "gc", "verify",
@@ -54,7 +56,9 @@ def test_there_is_help_for_each(console):
         assert name in whole
         out = console.text(name, "--help")
         assert out.startswith("usage: websession ")
-        assert len(out.splitlines()) > 6
+        assert "\nexit status:\n  0    done\n" in out
+        assert ("\nexamples:\n  websession " in out) == (name != "completion")
+        assert max(map(len, out.splitlines())) < 100
     assert "exit status:" in whole
     assert console.text("--version") == f"websession {__version__}\n"
 
@@ -269,3 +273,15 @@ def test_only_the_module_of_a_command_is_imported():
             }
             others = commands & set(modules.split())
             assert others <= {f"websession.cli.{module}", LISTING}
+
+
+@pytest.mark.parametrize("name", COMMANDS_BY_MODULE)
+def test_the_examples_in_the_help_are_understood(name, capsys):
+    for command in COMMANDS_BY_MODULE[name]:
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        _, _, rest = capsys.readouterr().out.partition("\nexamples:\n")
+        for line in rest.partition("\n\n")[0].splitlines():
+            program, *words = re.split(r" [|>]", line)[0].split()
+            assert program == "websession"
+            assert callable(parser().parse_args(words).run)

@@ -16,6 +16,7 @@ from importlib import import_module
 from .. import __version__
 from ..exceptions import SessionException
 from .arguments import Refused
+from .manual import Manual, add_manual
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,13 +42,6 @@ COMMANDS = {
 
 _EPILOG = """\
 PATH is the directory of the sessions; without it, what WEBSESSION_PATH says.
-
-exit status:
-  0    done
-  1    it failed; a sentence on standard error says why
-  2    wrong arguments, or something must be installed first
-  3    done, and something was found that is not as it should be
-  130  interrupted; what was done is done, and it can be run again
 """
 
 
@@ -100,12 +94,16 @@ def parser(command: str = "") -> argparse.ArgumentParser:
         prog="websession",
         description="Server-side web sessions, one file per session.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_manual("", whole)
     whole.add_argument(
         "--version", action="version", version=f"websession {__version__}"
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for name in modules or COMMANDS:
-        import_module(f".{name}", __name__).add(commands)
+    for module in modules or COMMANDS:
+        import_module(f".{module}", __name__).add(commands)
+        for name in COMMANDS[module]:
+            # Further names of a command have its parser.
+            if commands.choices[name].formatter_class is not Manual:
+                add_manual(name, commands.choices[name])
     return whole

@@ -32,7 +32,6 @@ def add(commands: Commands) -> None:
         help="print what makes a shell complete this command",
         description="Prints a script for the completion of a shell.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     parser.set_defaults(run=_run)

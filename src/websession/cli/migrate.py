@@ -50,7 +50,6 @@ def add(commands: Commands) -> None:
         "times, limits and cross-check variables. Can be interrupted and run "
         "again.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=_run)
     parser.add_argument("source", metavar="SRC", help="where they are")

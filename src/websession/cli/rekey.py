@@ -41,7 +41,6 @@ def add(commands: Commands) -> None:
         description="Signs the sessions of a store with the last one of "
         "several secrets.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=_run)
     add_path(parser, secret=True)
