@@ -120,4 +120,4 @@ def test_it_sees_what_others_do(console, root, ws):
     moments = [json.loads(line) for line in out.splitlines()]
     counts = [moment["sessions"] for moment in moments]
     assert counts == sorted(set(counts))
-    assert all(moment["created"] > 10 for moment in moments)
+    assert all(moment["created"] > 10 for moment in moments[1:])
