@@ -54,7 +54,9 @@ class User:
 
     def create(self):
         if len(self.mine) < 60:
-            self.mine[self.ws.newSession(data=0)] = (0, time.time())
+            # Before the call, which may take long: stored no earlier.
+            before = time.time()
+            self.mine[self.ws.newSession(data=0)] = (0, before)
 
     def pick(self):
         return self.rng.choice(list(self.mine)) if self.mine else None
@@ -79,26 +81,28 @@ class User:
         session_id = self.pick()
         if session_id is None:
             return
+        before = time.time()
         try:
             number = self.ws.updateSession(session_id, lambda n: n + 1)
         except InvalidSessionId:
             self.gone(session_id)
         else:
             assert number == self.mine[session_id][0] + 1
-            self.mine[session_id] = (number, time.time())
+            self.mine[session_id] = (number, before)
 
     def renew(self):
         session_id = self.pick()
         if session_id is None:
             return
         grace = self.rng.choice([0, 0.1])
+        before = time.time()
         try:
             new_id = self.ws.regenerateSession(session_id, grace=grace)
         except InvalidSessionId:
             self.gone(session_id)
         else:
             number, _ = self.mine.pop(session_id)
-            self.mine[new_id] = (number, time.time())
+            self.mine[new_id] = (number, before)
             if not grace:
                 self.ended.append(session_id)
 
