@@ -238,6 +238,7 @@ int ws_session_create(const char *path, const char *name,
                       int durability, double timeout)
 {
     uint8_t header[WS_HEADER_LEN];
+    double until = ws_clock() + timeout;
     ws_info info;
     int fd;
     int locked = 0;
@@ -247,9 +248,14 @@ int ws_session_create(const char *path, const char *name,
         status = ws_file_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL, &fd);
     if (status != WS_OK)
         return status;
-    /* A sweep or a deletion may have come first; they leave at once. */
-    while ((status = ws_file_lock(fd, LOCK_EX, timeout)) == WS_INTERRUPTED)
-        timeout -= 0.001;
+    /*
+     * A sweep or a deletion may have come first; they leave at once.  A
+     * signal does not end the wait: called again, this would find its own
+     * file and take it for another one's.
+     */
+    do
+        status = ws_file_lock(fd, LOCK_EX, until - ws_clock());
+    while (status == WS_INTERRUPTED);
     if (status != WS_OK)
         goto done;
     locked = 1;

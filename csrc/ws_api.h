@@ -24,7 +24,7 @@
  * ERRORS.  Zero or a count is success, a negative ws_status is anything else.
  * With WS_ERRNO the cause is in errno.  WS_INTERRUPTED means that a signal
  * came while waiting for a lock and nothing was done: let the handlers run
- * and call again.
+ * and call again (ws_session_create waits on by itself).
  *
  * This file is read by the C compiler and by ffi.cdef(): no directives, and
  * the includes it needs stand before the place that includes it.

@@ -92,6 +92,9 @@ typedef struct {
 int ws_file_open(int dirfd, const char *path, int flags, int *fd);
 /* WS_UNSAFE unless it is a regular file of this user. */
 int ws_file_check(int fd, ws_info *info);
+/* Seconds that only ever go forward. */
+double ws_clock(void);
+/* WS_BUSY timeout seconds after it was found taken. */
 int ws_file_lock(int fd, int operation, double timeout);
 /* Gives the lock up, closes; returns status, or WS_ERRNO if close failed. */
 int ws_file_release(int fd, int locked, int status);

@@ -185,7 +185,7 @@ class File:
 
     def lock(self, operation: int, timeout: float) -> None:
         """Waits for the lock, with handlers running meanwhile."""
-        wait = _FIRST_WAIT
+        wait, until = _FIRST_WAIT, 0.0
         entry = get_ident(), self._path
         while True:
             interrupting = entry in _held
@@ -197,14 +197,20 @@ class File:
                 self._locked = True
                 return
             except BlockingIOError:
-                if timeout <= 0 or interrupting:
+                # A busy machine sleeps longer than it was told: the clock
+                # says when time is up. Of a free lock nobody asks it.
+                until = until or time.monotonic() + timeout
+                if (
+                    timeout <= 0
+                    or interrupting
+                    or time.monotonic() >= until
+                ):
                     raise Outcome(status.BUSY) from None
             self._forget()
             self._unshield()
             time.sleep(wait)
             if self._shielded:
                 self._shield()
-            timeout -= wait
             wait = min(2 * wait, _LONGEST_WAIT)
 
     def write_at(self, data: bytes | bytearray, offset: int) -> None:

@@ -16,10 +16,10 @@ __all__ = ["shimmed"]
 SOURCE = Path(__file__).with_name("shim.c")
 
 
-def shimmed(directory, ahead=0, short=False):
+def shimmed(directory, **changes):
     """
-    The environment of a process whose clock is `ahead` by so many seconds, or
-    whose transfers end early.
+    The environment of a process to which something happens: `ahead`, `short`,
+    `slow` or `no_statx`, as shim.c has them.
     """
     if "LD_PRELOAD" in os.environ:
         pytest.skip("something else is preloaded")
@@ -30,8 +30,6 @@ def shimmed(directory, ahead=0, short=False):
         command = ["cc", "-O1", "-shared", "-fPIC", "-o", library, SOURCE]
         subprocess.run([*command, "-ldl"], check=True)
     environment = {**os.environ, "LD_PRELOAD": str(library)}
-    if ahead:
-        environment["SHIM_AHEAD"] = str(ahead)
-    if short:
-        environment["SHIM_SHORT"] = "1"
+    for name, value in changes.items():
+        environment[f"SHIM_{name.upper()}"] = str(value)
     return environment

@@ -134,9 +134,73 @@ print("fine")
 def test_short_transfers_are_completed(tmp_path, backend):
     done = subprocess.run(
         [sys.executable, "-c", SHORT, backend, str(tmp_path)],
-        env=shimmed(tmp_path, short=True),
+        env=shimmed(tmp_path, short=1),
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr
+
+
+WITHOUT_STATX = """
+import sys
+from websession import FileStore, WebSession
+ws = WebSession(FileStore(sys.argv[2], backend=sys.argv[1]), 0, 3600)
+sid = ws.newSession()
+ws.storeSession(sid, "data")
+assert ws.retrieveSession(sid) == "data"
+assert ws.cleanUp() == 0
+ws.deleteSession(sid)
+assert ws.countSessions() == 0
+print("fine")
+"""
+
+
+def test_a_filter_that_does_not_know_statx_is_no_obstacle(tmp_path, backend):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_STATX, backend, str(tmp_path / "s")],
+        env=shimmed(tmp_path, no_statx=1),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr
+
+
+PATIENT = """
+import fcntl, os, sys, time
+from pathlib import Path
+from websession import FileStore, SessionBusy, WebSession
+store = FileStore(
+    sys.argv[2], backend=sys.argv[1], lock_timeout=2, sweep_interval=0
+)
+ws = WebSession(store, 0, 3600)
+sid = ws.newSession()
+(path,) = Path(sys.argv[2]).glob("??/*")
+fd = os.open(path, os.O_RDWR)
+fcntl.flock(fd, fcntl.LOCK_EX)
+before = time.monotonic()
+for operation in (
+    lambda: ws.storeSession(sid, "data"), lambda: ws.deleteSession(sid)
+):
+    try:
+        operation()
+    except SessionBusy:
+        print(round(time.monotonic() - before, 1))
+    before = time.monotonic()
+"""
+
+
+def test_a_busy_machine_does_not_make_a_timeout_longer(tmp_path, backend):
+    """Where each sleep takes fifty times as long, by the clock."""
+    done = subprocess.run(
+        [sys.executable, "-c", PATIENT, backend, str(tmp_path / "s")],
+        env=shimmed(tmp_path, slow=50),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    waited = [float(line) for line in done.stdout.split()]
+    # Two seconds, and the sleep that was under way when these were over.
+    assert [2 <= each < 3 for each in waited] == [True, True], waited
