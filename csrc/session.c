@@ -123,7 +123,7 @@ static int write_record(int fd, const char *name, uint8_t *header,
     if (agree_mtime(fd, WS_STORED(header)) < 0)
         return WS_ERRNO;
     if (durability > 0 && fdatasync(fd) < 0)
-        return WS_ERRNO;
+        return WS_UNSYNCED;
     return WS_OK;
 }
 
@@ -269,8 +269,10 @@ int ws_session_create(const char *path, const char *name,
         status = write_record(fd, name, header, record, record_len, 1,
                               ws_slot_start(first_slot(record_len, -1)),
                               durability, FIRST_LEN);
-    if (status == WS_ERRNO) {
+    if (status == WS_ERRNO || status == WS_UNSYNCED) {
         int saved = errno;
+
+        status = WS_ERRNO;
 
         if (ws_file_named(AT_FDCWD, path, &info) == WS_OK)
             (void)unlink(path);

@@ -22,7 +22,7 @@
  * copy of the header.  timeout is the longest wait for a lock in seconds.
  *
  * ERRORS.  Zero or a count is success, a negative ws_status is anything else.
- * With WS_ERRNO the cause is in errno.  WS_INTERRUPTED means that a signal
+ * With WS_ERRNO and WS_UNSYNCED the cause is in errno.  WS_INTERRUPTED means that a signal
  * came while waiting for a lock and nothing was done: let the handlers run
  * and call again (ws_session_create waits on by itself).
  *
@@ -43,7 +43,8 @@ enum ws_status {
     WS_BUSY = -9,         /* the lock was not to be had within timeout */
     WS_INTERRUPTED = -10, /* a signal came while waiting: call again */
     WS_EXHAUSTED = -11,   /* the sequence number is at its maximum */
-    WS_ERRNO = -12        /* a system call failed: see errno */
+    WS_ERRNO = -12,       /* a system call failed: see errno */
+    WS_UNSYNCED = -13     /* commit: written, and fdatasync failed: errno */
 };
 
 /*

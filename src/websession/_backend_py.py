@@ -128,7 +128,10 @@ def _write(
     file.write_at(whole.ljust(least, b"\0"), offset)
     _agree_mtime(file.fd, _stored(record)[0])
     if durability > 0:
-        os.fdatasync(file.fd)
+        try:
+            os.fdatasync(file.fd)
+        except OSError as error:
+            raise Outcome(status.UNSYNCED, error.errno or 0) from error
     return whole[:HEADER_LENGTH]
 
 
@@ -159,10 +162,13 @@ def create(
                     file, name, record, 1, slot_start(slot), durability,
                     _FIRST_LENGTH,
                 )  # fmt: skip
-            except OSError:
+            except (OSError, Outcome) as error:
                 if file.is_named(path):
                     os.unlink(path)
-                raise
+                code = (
+                    error.errno if isinstance(error, OSError) else error.error
+                )
+                raise Outcome(status.ERRNO, code or 0) from error
         return status.OK
     except Outcome as outcome:
         return _raise(outcome, name)

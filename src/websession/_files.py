@@ -200,11 +200,7 @@ class File:
                 # A busy machine sleeps longer than it was told: the clock
                 # says when time is up. Of a free lock nobody asks it.
                 until = until or time.monotonic() + timeout
-                if (
-                    timeout <= 0
-                    or interrupting
-                    or time.monotonic() >= until
-                ):
+                if timeout <= 0 or interrupting or time.monotonic() >= until:
                     raise Outcome(status.BUSY) from None
             self._forget()
             self._unshield()

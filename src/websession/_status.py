@@ -34,6 +34,7 @@ BUSY = -9
 INTERRUPTED = -10
 EXHAUSTED = -11
 ERRNO = -12
+UNSYNCED = -13
 
 
 class DamagedFile(CorruptData):
@@ -46,7 +47,7 @@ def fail(status: int, error: int, name: bytes) -> NoReturn:
 
     Args:
         status: one of the numbers above, from DAMAGED on.
-        error: errno, for ERRNO.
+        error: errno, for ERRNO and UNSYNCED.
         name: the handle, for the message.
     """
     handle = name.decode("ascii", "replace")
@@ -71,7 +72,12 @@ def fail(status: int, error: int, name: bytes) -> NoReturn:
         raise SessionStoreError(
             f"the sequence numbers of {handle} are used up; delete it"
         )
-    raise SessionStoreError(error, f"{os.strerror(error)} (session {handle})")
+    written = ""
+    if status == UNSYNCED:
+        written = "written, but perhaps not to the disk: "
+    raise SessionStoreError(
+        error, f"{written}{os.strerror(error)} (session {handle})"
+    )
 
 
 class Swept:

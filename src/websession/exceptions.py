@@ -243,7 +243,8 @@ class SessionStoreError(SessionException, OSError):
     The store failed: disk full, no permission, I/O error.
 
     `errno` and `strerror` are those of the system call where there was one.
-    What was stored before is still there.
+    What was stored before is still there, unless it says that the new state
+    was written: then that is in force, but a power loss may take it back.
 
     Args:
         args: one text, or errno, text and optionally a path, as `OSError`.

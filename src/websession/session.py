@@ -131,7 +131,8 @@ class WebSession(RenewingSession):
             InvalidSessionId: absent, deleted or expired; nothing is created.
                 As `SessionRenewed`: it has a new ID.
             SessionTooLarge: more than the store's `max_size`.
-            SessionStoreError: the store failed; the old data is still there.
+            SessionStoreError: the store failed; the old data is still there,
+                or the new data, if only syncing it failed (it says so).
             Exception: the serialiser's, for data that it cannot keep.
         """
         self._validateSessionIdFormat(session_id)

@@ -142,6 +142,31 @@ def test_short_transfers_are_completed(tmp_path, backend):
     assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr
 
 
+def test_a_failed_sync_says_that_the_new_state_was_written(tmp_path, backend):
+    need_strace()
+    store = websession.FileStore(
+        tmp_path / "s", backend=backend, durability="data", sweep_interval=0
+    )
+    ws = websession.WebSession(store, 0, 3600)
+    sid = ws.newSession(data="old")
+    attempt = Attempt(
+        lambda: ws.storeSession(sid, "new"),
+        *("-o", os.devnull, "-e", "inject=fdatasync:error=EIO"),
+    )
+    name, number, text = attempt.error
+    assert (name, number) == ("SessionStoreError", errno.EIO), text
+    assert "written, but perhaps not to the disk" in text
+    assert ws.retrieveSession(sid) == "new"
+    # Of a session that could not be made durable nothing is left.
+    attempt = Attempt(
+        lambda: ws.newSession(),
+        *("-o", os.devnull, "-e", "inject=fdatasync:error=EIO"),
+    )
+    assert attempt.error[:2] == ("SessionStoreError", errno.EIO)
+    assert "perhaps not" not in attempt.error[2]
+    assert ws.countSessions() == 1
+
+
 WITHOUT_STATX = """
 import sys
 from websession import FileStore, WebSession
