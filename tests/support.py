@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 import subprocess
+import sys
 import time
 import traceback
 from pathlib import Path
@@ -128,3 +129,34 @@ def started(command, **options):
     finally:
         if not process.stdout.closed:
             stop(process)
+
+
+def at_each_line(module, run, interlope):
+    """
+    Calls run() again and again, and interlope() in the middle of it: when it
+    is at its first line of code in that module, at its second one, and so on
+    until it has no more. What another thread could do there.
+    """
+    number = 0
+    while True:
+        number += 1
+        left = [number]
+
+        def trace(frame, event, arg, left=left):
+            if frame.f_code.co_filename != module.__file__:
+                return None
+            if event == "line":
+                left[0] -= 1
+                if left[0] == 0:
+                    interlope()
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            run()
+        finally:
+            sys.settrace(before)
+        if left[0] > 0:
+            assert number > 1, "it has no line there at all"
+            return

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from support import at_each_line
 from websession import FileStore, InvalidSessionId, WebSession
+from websession.stores import sessionfile
 from websession.web import SessionCookie, SessionManager
 
 LONG, SHORT = 10_000, 50
@@ -252,3 +254,50 @@ def test_what_another_process_set_is_kept(make_session):
     session = one.readSession(sid)
     one.replaceSession(sid, 4, session.version)
     assert one.readSession(sid).idle == other.readSession(sid).idle == 0
+
+
+def test_another_thread_reads_while_a_limit_is_taken_over(
+    make_store, root, backend
+):
+    """Between what was read and what is known of it nothing fits."""
+    ws = WebSession(make_store(), 0, 3600)
+    other = WebSession(FileStore(root, backend=backend), 0, 3600)
+    sid = ws.newSession(idle=SHORT)
+
+    def run():
+        ws.storeSession(sid, "this process knows it")
+        record = other.readSession(sid)
+        other.replaceSession(
+            sid, "and another sets it", record.version, idle=record.idle + 1
+        )
+        ws.readSession(sid)
+
+    def another_thread():
+        record = other.readSession(sid)
+        ws.replaceSession(sid, "no word of a limit", record.version)
+        assert other.readSession(sid).idle == record.idle
+
+    at_each_line(sessionfile, run, another_thread)
+
+
+@pytest.mark.parametrize("expected", [False, True])
+def test_another_thread_changes_what_a_store_goes_by(
+    make_store, root, backend, expected
+):
+    ws = WebSession(make_store(), 0, 3600)
+    other = WebSession(FileStore(root, backend=backend), 0, 3600)
+    sid = ws.newSession()
+
+    def run():
+        if expected:
+            ws.replaceSession(sid, "stored", ws.readSession(sid).version)
+        else:
+            ws.storeSession(sid, "stored")
+
+    def another_thread():
+        other.storeSession(sid, "by another process")
+        ws.readSession(sid)
+
+    at_each_line(sessionfile, run, another_thread)
+    ws.storeSession(sid, "last")
+    assert other.retrieveSession(sid) == "last"

@@ -211,15 +211,15 @@ MUTATIONS = [
     Mutation(
         "a record is verified once for all",
         "src/websession/stores/sessionfile.py",
-        "        if raw is self.last:",
-        "        if self.last:",
+        "        if raw is last:",
+        "        if last:",
         HOSTILE + " tests/test_file_store.py",
     ),
     Mutation(
         "what another process has set is not looked at again",
         "src/websession/stores/sessionfile.py",
-        "        self.origin = None\n        return raw",
-        "        return raw",
+        "        self._remember(raw)\n        return raw",
+        "        self._remember(raw, self.seen[1])\n        return raw",
         "tests/test_own_limit.py tests/test_file_store.py",
     ),
     Mutation(

@@ -203,7 +203,7 @@ class FileStore:
             file.name, limit, lambda: file.create(record)
         )
         if outcome == status.OK:
-            file.origin = created, packed, own_idle
+            file.seen = b"", (created, packed, own_idle)
         return outcome == status.OK
 
     def read(self, session_id: str, now: float) -> SessionRecord:

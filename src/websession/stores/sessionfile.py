@@ -38,6 +38,8 @@ __all__ = ["SessionFile", "Tools"]
 # How many session files are remembered, and how many bytes of their records,
 # small ones not counted.
 _FILES, _BYTES, _SMALL = 1024, 8 << 20, 8192
+# What is seen of a session at first.
+NOTHING: tuple[bytes, None] = (b"", None)
 
 
 class Deadline:
@@ -122,22 +124,20 @@ class SessionFile:
     Attributes:
         name: the handle.
         path: where the file is.
-        last: the last record that this process saw or wrote there, or
-            nothing: the same bytes need not be verified again.
-        origin: creation time, env and idle limit of `last`, or None: not
-            looked at yet. They hardly ever change in a session's life, so
-            they outlive a store of our own.
+        seen: the last record that this process saw or wrote there, or
+            nothing: the same bytes need not be verified again; and its
+            creation time, env and idle limit, or None: not looked at yet.
+            One value, replaced whole, since threads share it.
     """
 
-    __slots__ = ("_tools", "last", "name", "origin", "path", "session_id")
+    __slots__ = ("_tools", "name", "path", "seen", "session_id")
 
     def __init__(self, tools: Tools, session_id: str) -> None:
         self._tools = tools
         self.session_id = session_id
         self.name = handle(session_id)
         self.path = tools.layout.path(self.name)
-        self.last = b""
-        self.origin: tuple[float, bytes, int] | None = None
+        self.seen: tuple[bytes, tuple[float, bytes, int] | None] = NOTHING
 
     def raw(self) -> bytes:
         """
@@ -146,17 +146,17 @@ class SessionFile:
         Raises:
             InvalidSessionId, CorruptData, SessionStoreError
         """
-        tools, name = self._tools, self.name
+        tools, name, last = self._tools, self.name, self.seen[0]
         try:
             raw: bytes | None = tools.read(
-                self.path, name, tools.timeout, self.last
+                self.path, name, tools.timeout, last
             )
         except status.DamagedFile as damage:
             self._set_aside()
             raise CorruptData(damage.reason) from damage
         if raw is None:
             raise InvalidSessionId(self.session_id)
-        if raw is self.last:
+        if raw is last:
             return raw
         if not tools.verifies(name, raw):
             raise CorruptData(
@@ -164,14 +164,15 @@ class SessionFile:
                 "with another secret, or by somebody else; it is left as it is"
             )
         self._remember(raw)
-        self.origin = None
         return raw
 
-    def _remember(self, raw: bytes) -> None:
-        more, both = len(raw) - len(self.last), len(raw) + len(self.last)
-        self.last = raw
-        if both > _SMALL:
-            self._tools.remember(more)
+    def _remember(
+        self, raw: bytes, origin: tuple[float, bytes, int] | None = None
+    ) -> None:
+        before = len(self.seen[0])
+        self.seen = raw, origin
+        if len(raw) + before > _SMALL:
+            self._tools.remember(len(raw) - before)
 
     def current(self, now: float) -> bytes:
         """The live record, for one that is to follow it."""
@@ -212,7 +213,7 @@ class SessionFile:
 
     def forget(self) -> None:
         """What was seen there may be there no more."""
-        self.last, self.origin = b"", None
+        self.seen = NOTHING
 
     def store(
         self,
@@ -227,22 +228,22 @@ class SessionFile:
     ) -> object:
         """Writes new data, see `SessionStore.commit`; its version, or None."""
         stored = now
+        raw, origin = self.seen
         if type(expected) is bytes and len(expected) == HEADER_LENGTH:
             stored = later(now, stored_at(expected))
             # Another thread may have seen another record meanwhile.
-            if not (
-                self.last.startswith(expected)
-                or self.current(now).startswith(expected)
-            ):
-                return None
-        if self.origin is None:
-            self.origin = origin_of(self.last or self.current(now))
+            if not raw.startswith(expected):
+                raw, origin = self.current(now), None
+                if not raw.startswith(expected):
+                    return None
+        if origin is None:
+            origin = origin_of(raw or self.current(now))
         tools, name = self._tools, self.name
         if timeout is None:
             timeout = tools.timeout
         deadline: Deadline | None = None
         while True:
-            created, env, own = self.origin
+            created, env, own = origin
             if own_idle is not None:
                 own = own_idle
             record = tools.pack(
@@ -262,11 +263,9 @@ class SessionFile:
             deadline = deadline or Deadline(timeout)
             deadline.check()
             live = self.current(now)
-            self.origin = origin_of(live)
+            origin = origin_of(live)
             stored = later(now, stored_at(live))
-        self._remember(header + record[HEADER_LENGTH:])
-        if own_idle is not None:
-            self.origin = created, env, own
+        self._remember(header + record[HEADER_LENGTH:], (created, env, own))
         return header
 
     def copy(self, old: bytes, now: float, supersede: bytes = b"") -> bytes:
