@@ -18,7 +18,7 @@ from cffi import FFI
 HERE = Path(__file__).resolve().parent
 SOURCES = (
     "bytes.c", "crc.c", "files.c", "ids.c", "session.c", "slots.c",
-    "sweep.c",
+    "sweep.c", "wipe.c",
 )  # fmt: skip
 HEADERS = ("ws_api.h", "ws_internal.h", "build_native.py")
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wconversion"]

@@ -89,6 +89,39 @@ int ws_file_write(int fd, const uint8_t *header, const uint8_t *rest,
                       rest_len - (done - WS_HEADER_LEN), offset + done);
 }
 
+static int overwrite(int fd, uint64_t from, uint64_t to)
+{
+    static const uint8_t zeros[WS_PAGE_LEN];
+
+    while (from < to) {
+        size_t len = to - from < sizeof zeros ? (size_t)(to - from)
+                                              : sizeof zeros;
+
+        if (write_rest(fd, zeros, len, from) < 0)
+            return -1;
+        from += len;
+    }
+    return 0;
+}
+
+int ws_file_wipe(int fd, uint64_t from, uint64_t to)
+{
+    uint64_t page = (from + WS_PAGE_LEN - 1) / WS_PAGE_LEN * WS_PAGE_LEN;
+    uint64_t last = (to + WS_PAGE_LEN - 1) / WS_PAGE_LEN * WS_PAGE_LEN;
+
+    if (page >= to)
+        return overwrite(fd, from, to);
+    if (overwrite(fd, from, page) < 0)
+        return -1;
+#ifdef FALLOC_FL_PUNCH_HOLE
+    if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  (off_t)page, (off_t)(last - page)) == 0)
+        return 0;
+#endif
+    (void)last;
+    return overwrite(fd, page, to);
+}
+
 /* What a failed open says about the file rather than about the system. */
 static int open_failure(void)
 {

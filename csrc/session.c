@@ -149,17 +149,6 @@ static int check_record(const uint8_t *record, size_t record_len)
     return WS_ERRNO;
 }
 
-/* A torn slot that fits comes first, so that readers stop meeting it. */
-static int choose_slot(const ws_slots *slots, size_t record_len)
-{
-    int slot;
-
-    for (slot = 0; slots->any_torn && slot < WS_MAX_SLOTS; slot++)
-        if (slots->torn[slot] && ws_slot_size(slot) >= record_len)
-            return slot;
-    return first_slot(record_len, slots->live);
-}
-
 /* 1 if what never changes in a session's life is the same in both. */
 static int same_origin(ws_slots *slots, const uint8_t *record)
 {
@@ -289,7 +278,7 @@ int ws_session_commit(const char *path, const char *name,
                       int durability, double timeout, void *header)
 {
     ws_slots slots;
-    int fd;
+    int fd, target;
     int locked = 0;
     int status = check_record(record, record_len);
 
@@ -313,10 +302,15 @@ int ws_session_commit(const char *path, const char *name,
         status = WS_ERRNO;
         goto done;
     }
+    target = first_slot(record_len, slots.live);
+    if (ws_slots_clean(&slots, target, record_len) < 0) {
+        status = WS_ERRNO;
+        goto done;
+    }
     status = write_record(fd, name, header, record, record_len,
                           WS_SEQUENCE(slots.header) + 1,
-                          ws_slot_start(choose_slot(&slots, record_len)),
-                          durability, 0);
+                          ws_slot_start(target), durability,
+                          WS_IN_PAGE(target) ? ws_slot_size(target) : 0);
 done:
     return ws_file_release(fd, locked, status);
 }

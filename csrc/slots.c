@@ -6,8 +6,6 @@
 
 static const uint8_t magic[4] = {'W', 'S', 'F', 1};
 
-enum slot_kind { EMPTY, PLAUSIBLE, TORN, NEWER };
-
 uint64_t ws_slot_start(int slot)
 {
     return slot == 0 ? 0 : (uint64_t)512 << (slot - 1);
@@ -47,17 +45,17 @@ static int all_zero(const uint8_t *p, size_t len)
 }
 
 /* Judges a slot by its header alone. */
-static enum slot_kind header_kind(const uint8_t *header, uint64_t slot_size)
+static enum ws_slot_kind header_kind(const uint8_t *header, uint64_t slot_size)
 {
     if (all_zero(header, WS_HEADER_LEN))
-        return EMPTY;
+        return WS_EMPTY;
     if (memcmp(header, magic, 3) != 0)
-        return TORN;
+        return WS_TORN;
     if (header[3] > magic[3])
-        return NEWER;
+        return WS_NEWER;
     if (header[3] != magic[3] || ws_record_len(header) > slot_size)
-        return TORN;
-    return PLAUSIBLE;
+        return WS_TORN;
+    return WS_PLAUSIBLE;
 }
 
 /* The header of a slot, from the page where it lies there. -1: errno. */
@@ -166,48 +164,40 @@ static int header_damaged(const uint8_t *header)
 }
 
 /* The plausible slot with the highest sequence number, or -1. */
-static int best_plausible(const uint8_t headers[][WS_HEADER_LEN],
-                          const enum slot_kind *kinds, int count)
+static int best_plausible(const ws_slots *slots)
 {
     int best = -1;
     int slot;
 
-    for (slot = 0; slot < count; slot++)
-        if (kinds[slot] == PLAUSIBLE &&
-            (best < 0 ||
-             WS_SEQUENCE(headers[slot]) > WS_SEQUENCE(headers[best])))
+    for (slot = 0; slot < slots->count; slot++)
+        if (slots->kinds[slot] == WS_PLAUSIBLE &&
+            (best < 0 || WS_SEQUENCE(slots->headers[slot]) >
+                             WS_SEQUENCE(slots->headers[best])))
             best = slot;
     return best;
 }
 
-static void mark_torn(ws_slots *slots, enum slot_kind *kinds, int slot)
-{
-    kinds[slot] = TORN;
-    slots->torn[slot] = 1;
-    slots->any_torn = 1;
-}
-
 /* Takes the best slot whose CRC fits, telling torn ones on the way. */
-static int choose_live(ws_slots *slots, int locked, enum slot_kind *kinds,
-                       uint8_t headers[][WS_HEADER_LEN], int count)
+static int choose_live(ws_slots *slots, int locked)
 {
     int best;
 
-    while ((best = best_plausible((const uint8_t(*)[WS_HEADER_LEN])headers,
-                                  kinds, count)) >= 0) {
-        int fits = crc_fits(slots, best, headers[best]);
+    while ((best = best_plausible(slots)) >= 0) {
+        const uint8_t *header = slots->headers[best];
+        int fits = crc_fits(slots, best, header);
 
         if (fits < 0)
             return WS_ERRNO;
         /* Unchecked while the caller's buffer is too small to check it. */
-        if (fits && slots->needed == 0 && header_unsupported(headers[best]))
+        if (fits && slots->needed == 0 && header_unsupported(header))
             return WS_UNSUPPORTED;
-        if (fits && (slots->needed > 0 || !header_damaged(headers[best]))) {
+        if (fits && (slots->needed > 0 || !header_damaged(header))) {
             slots->live = best;
-            memcpy(slots->header, headers[best], WS_HEADER_LEN);
+            slots->header = header;
             return WS_OK;
         }
-        mark_torn(slots, kinds, best);
+        slots->kinds[best] = WS_TORN;
+        slots->any_torn = 1;
         if (!locked)
             return WS_DAMAGED;
     }
@@ -217,19 +207,17 @@ static int choose_live(ws_slots *slots, int locked, enum slot_kind *kinds,
 int ws_slots_scan(ws_slots *slots, int fd, uint64_t size,
                   const char *name, int locked)
 {
-    uint8_t headers[WS_MAX_SLOTS][WS_HEADER_LEN];
-    enum slot_kind kinds[WS_MAX_SLOTS];
     ssize_t n;
     int slot;
 
     slots->fd = fd;
     slots->size = size;
     slots->live = -1;
+    slots->header = NULL;
     slots->any_torn = 0;
     slots->unsupported = 0;
     slots->needed = 0;
     slots->same = 0;
-    memset(slots->torn, 0, sizeof slots->torn);
     slots->name_crc = ws_crc32(0, (const uint8_t *)name, WS_NAME_LEN);
     n = ws_file_read(fd, slots->page,
                      size < WS_PAGE_LEN ? (size_t)size : WS_PAGE_LEN, 0);
@@ -238,17 +226,19 @@ int ws_slots_scan(ws_slots *slots, int fd, uint64_t size,
     slots->page_len = (size_t)n;
     for (slot = 0; slot < WS_MAX_SLOTS && ws_slot_start(slot) < size;
          slot++) {
-        if (header_load(slots, slot, headers[slot]) < 0)
+        if (header_load(slots, slot, slots->headers[slot]) < 0)
             return WS_ERRNO;
-        kinds[slot] = header_kind(headers[slot], ws_slot_size(slot));
-        if (kinds[slot] == TORN)
-            mark_torn(slots, kinds, slot);
-        if (kinds[slot] == NEWER)
+        slots->kinds[slot] = header_kind(slots->headers[slot],
+                                         ws_slot_size(slot));
+        if (slots->kinds[slot] == WS_TORN)
+            slots->any_torn = 1;
+        if (slots->kinds[slot] == WS_NEWER)
             slots->unsupported = 1;
     }
+    slots->count = slot;
     if (slots->unsupported)
         return WS_UNSUPPORTED;
     if (slots->any_torn && !locked)
         return WS_DAMAGED;
-    return choose_live(slots, locked, kinds, headers, slot);
+    return choose_live(slots, locked);
 }

@@ -44,6 +44,8 @@ uint64_t ws_record_len(const uint8_t *header);
 int ws_record_expired(const uint8_t *header,
                       double now, double idle, double lifetime);
 
+enum ws_slot_kind { WS_EMPTY, WS_PLAUSIBLE, WS_TORN, WS_NEWER };
+
 /* The slots of a file, looked at once. */
 typedef struct {
     int fd;
@@ -51,11 +53,13 @@ typedef struct {
     uint32_t name_crc;
     uint8_t page[WS_PAGE_LEN];  /* the first bytes of the file */
     size_t page_len;
-    int live;                   /* the best slot, or -1 */
-    int torn[WS_MAX_SLOTS];     /* 1: not empty and not valid */
+    int count;                  /* of the slots that begin in the file */
+    uint8_t headers[WS_MAX_SLOTS][WS_HEADER_LEN];
+    enum ws_slot_kind kinds[WS_MAX_SLOTS];
     int any_torn;
     int unsupported;            /* a slot of a newer format was seen */
-    uint8_t header[WS_HEADER_LEN]; /* of the live slot */
+    int live;                   /* the best slot, or -1 */
+    const uint8_t *header;      /* of the live slot */
     uint8_t *body;              /* where a large record goes, or NULL */
     size_t body_capacity;
     size_t needed;              /* > 0: the body is too small, unchecked */
@@ -66,6 +70,8 @@ typedef struct {
 
 uint64_t ws_slot_start(int slot);
 uint64_t ws_slot_size(int slot);
+/* Of these slots a record is written with zeros up to the slot's end. */
+#define WS_IN_PAGE(slot) ((slot) < 4)
 
 /*
  * Finds the live slot.  body and known, with their lengths, are the caller's
@@ -76,11 +82,24 @@ uint64_t ws_slot_size(int slot);
 int ws_slots_scan(ws_slots *slots, int fd, uint64_t size,
                   const char *name, int locked);
 
+/*
+ * Makes unreadable what records before the live one have left, under the lock
+ * and before a record of record_len bytes goes into the slot target: see
+ * wipe.c.  -1: errno.
+ */
+int ws_slots_clean(const ws_slots *slots, int target, size_t record_len);
+
 /* pread and pwritev with short transfers and EINTR dealt with. */
 ssize_t ws_file_read(int fd, uint8_t *out, size_t len, uint64_t offset);
 /* least: of a small record, zeros after it up to so many bytes in all. */
 int ws_file_write(int fd, const uint8_t *header, const uint8_t *rest,
                   size_t rest_len, uint64_t offset, size_t least);
+
+/*
+ * Overwrites the bytes of a slot from here to there with zeros; whole pages
+ * are given back to the file system where it takes them.  -1: errno.
+ */
+int ws_file_wipe(int fd, uint64_t from, uint64_t to);
 
 /* What must be known of a file; not its times, see files.c. */
 typedef struct {

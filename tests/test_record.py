@@ -1,15 +1,24 @@
 """Records, slots and MACs, and whether both backends see them alike."""
 
+import contextlib
+import fcntl
 import math
 import os
+import random
 import struct
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from websession import CorruptData, SessionStoreError, _backend, record
+from websession import (
+    CorruptData,
+    SessionBusy,
+    SessionStoreError,
+    _backend,
+    record,
+)
 from websession import _status as status
 from websession._status import DamagedFile
 from websession.record import (
@@ -342,16 +351,174 @@ def test_damage_to_the_last_write_leaves_the_state_before(
         assert backend_module.read(where, NAME, 0.0) == old
 
 
-def test_torn_slot_that_fits_is_written_first(backend_module, path):
-    old = finished(simple(b"old"), 1)
-    content = old.ljust(1024, b"\0") + b"WSF\x01 torn".ljust(600, b"x")
-    where = put(path, content)
-    status_, header = backend_module.commit(
-        where, NAME, simple(b"new"), None, CREATED, 0.0, 0.0, 0, 0.0
+def lay(*slots):
+    """The content of a file with these in some of its slots."""
+    content = bytearray()
+    for slot, part in slots:
+        content += bytes(max(0, slot_start(slot) - len(content)))
+        content[slot_start(slot) : slot_start(slot) + len(part)] = part
+    return bytes(content)
+
+
+def commit(backend_module, where, data, sequence):
+    raw = simple(data, CREATED + sequence)
+    done, header = backend_module.commit(
+        where, NAME, raw, None, CREATED, 0.0, 0.0, 0, 0.0
     )
-    assert status_ == status.OK
-    assert path.read_bytes()[1024:].startswith(header)
-    assert path.read_bytes()[:512] == old.ljust(512, b"\0")
+    assert done == status.OK
+    return header
+
+
+@contextlib.contextmanager
+def locked_by_another(where):
+    """Whoever reads inside with a timeout of 0 has to do without a lock."""
+    fd = os.open(where, os.O_RDWR)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+TORN = {
+    "too small for what follows": (0, b"torn".ljust(300, b"x")),
+    "plausible": (0, finished(simple(b"torn"), 9)[:-1] + b"x"),
+    "large enough": (3, b"WSF\x01 torn".ljust(600, b"x")),
+    "larger than a page": (6, b"WSF\x01 torn".ljust(9000, b"x")),
+    "cut": (6, b"WSF"),
+    "in the place of the next record": (2, b"WSF\x01".ljust(600, b"x")),
+}
+
+
+@pytest.mark.parametrize("torn", TORN.values(), ids=TORN)
+def test_torn_slot_is_healed_by_the_next_write(torn, backend_module, path):
+    """Or every reader would take the lock from then on."""
+    old = finished(simple(b"o" * 600), 1)
+    where = put(path, lay(*sorted([torn, (4, old)])))
+    with locked_by_another(where), pytest.raises(SessionBusy):
+        backend_module.read(where, NAME, 0.0)
+    assert backend_module.read(where, NAME, 0.0) == old
+    header = commit(backend_module, where, b"n" * 600, 2)
+    with locked_by_another(where):
+        found = backend_module.read(where, NAME, 0.0)
+    assert found.startswith(header)
+    assert b"xxx" not in path.read_bytes()
+    assert path.read_bytes()[slot_start(torn[0]) :][:4] == b"WSF\x01"
+
+
+# No letters of the alphabet that marks are made of.
+sizes = st.lists(st.integers(0, 20000), min_size=2, max_size=9)
+
+
+@settings(properties, max_examples=60)
+@example([15_000, 14_000, 12_000, 10_000, 9_000], [False] * 9)
+@example([15_000, 14_000, 12_000, 10_000, 9_000], [True] * 9)
+@given(lengths=sizes, turns=st.lists(st.booleans(), min_size=9, max_size=9))
+def test_values_are_gone_with_the_write_after_next(both, path, lengths, turns):
+    path.unlink(missing_ok=True)
+    where = os.fsencode(path)
+    both[0].create(where, NAME, simple(b"A" * 500), 0, 0.0)
+    for number, length in enumerate(lengths, 1):
+        data = bytes([65 + number]) * length
+        commit(both[turns[number - 1]], where, data, number)
+        content = path.read_bytes()
+        left = {each for each in range(65, 91) if bytes([each]) * 9 in content}
+        assert left <= {64 + number, 65 + number}
+
+
+def test_room_of_a_large_record_is_given_back(backend_module, path):
+    path.unlink(missing_ok=True)
+    where = os.fsencode(path)
+    backend_module.create(where, NAME, simple(b"x" * 400_000), 0, 0.0)
+    before = path.stat()
+    for number in (2, 3):
+        commit(backend_module, where, b"small", number)
+    after = path.stat()
+    # A file never shrinks, but it may have holes.
+    assert after.st_size == before.st_size
+    assert after.st_blocks * 512 <= 16384 < before.st_blocks * 512
+
+
+def history(monkeypatch, path, steps):
+    """
+    What a file holds after each write to it, with the number of the state in
+    force then; and these states by number. A step is the size of a state that
+    is stored, or, negative, of one whose writer is killed in the middle.
+    """
+    python = _backend.choose("python")
+    where = put(path, finished(simple(b"@")).ljust(1024, b"\0"))
+    states = {1: finished(simple(b"@"))}
+    seen = [(path.read_bytes(), 1)]
+    real = os.pwrite
+
+    class Killed(Exception):
+        pass
+
+    def writing(fd, data, offset):
+        is_record = bytes(data[8:16]) == struct.pack("<Q", len(states) + 1)
+        if step < 0 and is_record:
+            real(fd, data[: 64 - step // 2], offset)
+            seen.append((path.read_bytes(), len(states)))
+            raise Killed
+        written = real(fd, data, offset)
+        seen.append((path.read_bytes(), len(states) + is_record))
+        return written
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", writing)
+        for number, step in enumerate(steps):
+            data = bytes([65 + number]) * abs(step)
+            with contextlib.suppress(Killed):
+                commit(python, where, data, number)
+                states[len(states) + 1] = python.read(where, NAME, 0.0)
+    return seen, states
+
+
+@settings(
+    properties,
+    max_examples=400,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+# A slot that held a state is torn, and healed from another one.
+@example(steps=[900, 900, -900, 9], seed=1)
+@example(steps=[900, 900, -900, 9], seed=2)
+@example(steps=[9, 900, -9, 900, 9], seed=3)
+@given(
+    steps=st.lists(
+        st.sampled_from([9, 450, 900, 1800, 9000, -450, -900, -3000]),
+        min_size=2, max_size=8,
+    ),
+    seed=st.integers(0, 1 << 32),
+)  # fmt: skip
+def test_reader_that_is_overtaken_never_goes_back_in_time(
+    both, path, monkeypatch, steps, seed
+):
+    """
+    A reader without the lock may see each part of the file as it was at
+    another moment. It finds a state that was in force at one of them, or that
+    it has to take the lock.
+    """
+    seen, states = history(monkeypatch, path, steps)
+    rng = random.Random(seed)
+    for _ in range(50):
+        began = rng.randrange(len(seen))
+        # Early or late rather than at any time: most parts change once.
+        moments = [rng.randrange(began, len(seen)) for _ in range(3)]
+        size = len(seen[rng.choice(moments)][0])
+        mixed = b"".join(
+            seen[rng.choice(moments)][0][at : at + 512].ljust(512, b"\0")
+            for at in range(0, size, 512)
+        )[:size]
+        where = put(path, mixed)
+        with locked_by_another(where):
+            for each in both:
+                try:
+                    found = each.read(where, NAME, 0.0)
+                except SessionBusy:
+                    continue
+                number = int.from_bytes(found[8:16], "little")
+                assert found == states[number]
+                assert number >= seen[began][1]
 
 
 def test_crc_of_every_length_is_zlibs(backend_module, path):

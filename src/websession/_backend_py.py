@@ -15,10 +15,13 @@ from zlib import crc32
 
 from . import _status as status
 from ._files import File, Outcome
-from ._rules import check_record, choose_slot, first_slot, may_follow
+from ._rules import check_record, first_slot, may_follow
+from ._wipe import clean
 from .record import (
     HEADER_LENGTH,
+    IN_PAGE,
     SUPERSEDED,
+    slot_size,
     slot_start,
 )
 
@@ -214,12 +217,16 @@ def commit(
             if verdict != status.OK:
                 return verdict, live
             sequence = int.from_bytes(live[8:16], "little") + 1
-            offset = slot_start(choose_slot(found, len(record)))
+            slot = first_slot(len(record), found.live)
             if record[41] & SUPERSEDED:
                 # The mark first: a wrong one is found by the sweep, a missing
                 # one is not.
                 os.fchmod(file.fd, 0o700)
-            header = _write(file, name, record, sequence, offset, durability)
+            clean(file, found, name, slot, len(record))
+            header = _write(
+                file, name, record, sequence, slot_start(slot), durability,
+                slot_size(slot) if slot < IN_PAGE else 0,
+            )  # fmt: skip
         return status.OK, header
     except Outcome as outcome:
         return _raise(outcome, name), b""

@@ -50,15 +50,6 @@ def first_slot(length: int, apart_from: int) -> int:
     )
 
 
-def choose_slot(found: Slots, length: int) -> int:
-    # A torn slot that fits comes first, so that readers stop meeting it.
-    if found.torn:
-        for slot in sorted(found.torn):
-            if slot_size(slot) >= length:
-                return slot
-    return first_slot(length, found.live)
-
-
 def may_follow(
     found: Slots,
     record: bytes,

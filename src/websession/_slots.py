@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Slots", "find_live"]
+__all__ = ["Slots", "classify", "find_live"]
 
 _ZEROS = bytes(HEADER_LENGTH)
 # Magic, CRC, sequence number, lengths; flags and reserved bytes, of which a
@@ -33,21 +33,27 @@ _SMALL = slot_size(0)  # that of the second slot, too
 
 
 class Slots:
-    """What `find_live` found: the live slot, and how the others look."""
+    """
+    What `find_live` found: the live slot, and how the others look.
 
-    __slots__ = ("live", "raw", "torn", "unsupported")
+    Attributes:
+        plausible: what `classify` returned; None: it was not called.
+    """
+
+    __slots__ = ("live", "plausible", "raw", "torn", "unsupported")
 
     def __init__(self) -> None:
         self.live = -1
         self.raw = b""
         self.torn: list[int] = []
+        self.plausible: list[tuple[int, int, bytes]] | None = None
         self.unsupported = False
 
 
-def _classify(
+def classify(
     page: bytes, size: int, read_at: Callable[[int, int], bytes], found: Slots
 ) -> list[tuple[int, int, bytes]]:
-    """The plausible slots as (sequence, slot, header), best first."""
+    """The plausible slots as (sequence, -slot, header), best first."""
     plausible = []
     for slot in range(MAX_SLOTS):
         start = slot_start(slot)
@@ -134,7 +140,7 @@ def find_live(
     if found is not None:
         return found
     found = Slots()
-    plausible = _classify(page, size, read_at, found)
+    plausible = found.plausible = classify(page, size, read_at, found)
     if found.unsupported or (found.torn and not locked):
         return found
     for _, minus_slot, header in plausible:

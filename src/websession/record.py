@@ -41,6 +41,9 @@ MAGIC = b"WSF\x01"
 HEADER_LENGTH = 64
 PAGE = 4096
 MAX_SLOTS = 20
+# The slots before this one are in the first page: there a record is written
+# with zeros up to the slot's end.
+IN_PAGE = 4
 SUPERSEDED = 1
 CLOCK_SLACK = 3600.0
 MIN_SECRET_LENGTH = 16

@@ -36,6 +36,7 @@ class Mutation(NamedTuple):
 
 PY = "src/websession/_backend_py.py"
 C = "csrc/session.c"
+WIPE_C, WIPE_PY = "csrc/wipe.c", "src/websession/_wipe.py"
 KILL, FAULT = "tests/proof/test_kill.py", "tests/proof/test_fault.py"
 POWER = "tests/proof/test_power_loss.py"
 ORDER = "tests/proof/test_linearizable.py"
@@ -143,13 +144,6 @@ MUTATIONS = [
         MODEL,
     ),
     Mutation(
-        "torn slots do not come first, in Python",
-        "src/websession/_rules.py",
-        "    if found.torn:",
-        "    if False:",
-        RECORD,
-    ),
-    Mutation(
         "lengths are not held against the slot, in C",
         "csrc/slots.c",
         "    if (header[3] != magic[3] || ws_record_len(header) > slot_size)",
@@ -169,6 +163,77 @@ MUTATIONS = [
         "#define FIRST_LEN 1024",
         "#define FIRST_LEN 0",
         POWER,
+    ),
+    Mutation(
+        "a torn slot is not healed, in C",
+        WIPE_C,
+        "len > WS_HEADER_LEN || slots->kinds[slot] == WS_TORN",
+        "len > WS_HEADER_LEN && slots->kinds[slot] != WS_TORN",
+        RECORD,
+    ),
+    Mutation(
+        "a torn slot is not healed, in Python",
+        WIPE_PY,
+        "    for slot in found.torn:",
+        "    for slot in ():",
+        RECORD,
+    ),
+    Mutation(
+        "a torn slot is healed with the number 0",
+        WIPE_PY,
+        'before = max(0, int.from_bytes(found.raw[8:16], "little") - 1)',
+        "before = 0",
+        RECORD,
+    ),
+    Mutation(
+        "a retired slot is empty",
+        WIPE_PY,
+        '    header = MAGIC + wrong.to_bytes(4, "little") + rest',
+        "    header = bytes(HEADER_LENGTH)",
+        RECORD,
+    ),
+    Mutation(
+        "the CRC of a retired slot fits",
+        WIPE_PY,
+        "crc32(rest, crc32(name)) ^ 0xFFFFFFFF",
+        "crc32(rest, crc32(name))",
+        RECORD,
+    ),
+    Mutation(
+        "old values stay in slots that no record reaches, in C",
+        WIPE_C,
+        "    if (ws_file_write(slots->fd, header, header, 0, start,\n"
+        "                      (size_t)in_page) < 0)",
+        "    if (ws_file_write(slots->fd, header, header, 0, start, 0) < 0)",
+        RECORD,
+    ),
+    Mutation(
+        "old values stay behind a shorter record, in C",
+        C,
+        "WS_IN_PAGE(target) ? ws_slot_size(target) : 0",
+        "0",
+        RECORD,
+    ),
+    Mutation(
+        "old values stay behind a shorter large record, in Python",
+        WIPE_PY,
+        "        elif slot >= IN_PAGE and written > length:",
+        "        elif False:",
+        RECORD,
+    ),
+    Mutation(
+        "the room of a large record is kept, in C",
+        "csrc/files.c",
+        "#ifdef FALLOC_FL_PUNCH_HOLE",
+        "#if 0",
+        RECORD,
+    ),
+    Mutation(
+        "the room of a large record is kept, in Python",
+        WIPE_PY,
+        "        if not _punch(file.fd, page, last):",
+        "        if True:",
+        RECORD,
     ),
     # CRC
     Mutation(
@@ -397,6 +462,34 @@ MUTATIONS = [
         "        status.fail(status.ERRNO, error.errno or 0, name)",
         "        _raise(outcome, name)\n        return None\n"
         "    except OSError as error:\n        return None",
+        FAULT,
+    ),
+    Mutation(
+        "a wait counts the sleeps that it asked for, in C",
+        "csrc/files.c",
+        "        if (timeout <= 0 || ws_clock() >= until)",
+        "        if ((timeout -= (double)wait.tv_nsec / 1e9) <= 0)",
+        FAULT,
+    ),
+    Mutation(
+        "a wait counts the sleeps that it asked for, in Python",
+        "src/websession/_files.py",
+        "if timeout <= 0 or interrupting or time.monotonic() >= until:",
+        "if (timeout := timeout - wait) <= 0 or interrupting:",
+        FAULT,
+    ),
+    Mutation(
+        "without statx nothing works",
+        "csrc/files.c",
+        "    if (errno != ENOSYS && errno != EPERM)",
+        "    if (errno != ENOSYS)",
+        FAULT,
+    ),
+    Mutation(
+        "a failed sync is a failed write, in C",
+        C,
+        "        return WS_UNSYNCED;\n    return WS_OK;",
+        "        return WS_ERRNO;\n    return WS_OK;",
         FAULT,
     ),
     Mutation(

@@ -23,8 +23,8 @@ from injection import Attempt
 __all__ = ["Disk", "record"]
 
 TRACED = (
-    "openat,write,pwrite64,pwritev,fdatasync,fsync,unlink,unlinkat,"
-    "ftruncate,rename,link,sched_yield"
+    "openat,write,pwrite64,pwritev,fallocate,fdatasync,fsync,unlink,"
+    "unlinkat,ftruncate,rename,link,sched_yield"
 )
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _PATH = re.compile(r"^\w+\((?:\d+|AT_FDCWD)<((?:\\x[0-9a-f]{2})*)")
@@ -49,6 +49,10 @@ def _event(line):
     path = _bytes(found[1]) if found else b""
     if name in ("fdatasync", "fsync"):
         return ("sync", path, 0, b"")
+    if name == "fallocate":
+        assert "FALLOC_FL_KEEP_SIZE|FALLOC_FL_PUNCH_HOLE" in call, line
+        offset, length = map(int, call.rstrip(")").split(", ")[2:])
+        return ("write", path, offset, bytes(length))
     if name in ("pwrite64", "pwritev"):
         offset = int(call.rpartition(", ")[2].rstrip(")"))
         content = b"".join(strings)

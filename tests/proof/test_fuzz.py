@@ -36,7 +36,7 @@ PROJECT = HERE.parent.parent
 CORPUS = sorted((HERE / "fuzz" / "corpus").iterdir())
 SECONDS = effort(5, 600)
 NAME = b"94eb7a80f07d44a42dd084010bb524c9"
-PARTS = ("bytes.c", "crc.c", "files.c", "slots.c", "session.c")
+PARTS = ("bytes.c", "crc.c", "files.c", "slots.c", "session.c", "wipe.c")
 
 
 def outcome(backend, path):

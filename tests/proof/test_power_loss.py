@@ -13,7 +13,13 @@ import pytest
 from effort import effort
 from injection import need_strace
 from power import Disk, record
-from websession import CorruptData, FileStore, InvalidSessionId, WebSession
+from websession import (
+    CorruptData,
+    FileStore,
+    InvalidSessionId,
+    WebSession,
+    _wipe,
+)
 
 pytestmark = pytest.mark.proof
 
@@ -67,9 +73,12 @@ HISTORIES = {
 @pytest.mark.parametrize("durability", ["none", "data", "full"])
 @pytest.mark.parametrize("history", HISTORIES)
 def test_every_state_of_the_disk_reads_as_a_stored_one(
-    tmp_path, backend, history, durability, sector
+    tmp_path, backend, history, durability, sector, monkeypatch
 ):
     need_strace()
+    # It is an ioctl in Python, of which a trace does not tell the range: there
+    # as on a file system that gives no pages back.
+    monkeypatch.setattr(_wipe, "_punch", lambda *args: False)
     stored = HISTORIES[history]
     root = tmp_path / "store"
     ws = opened(root, backend, durability)
@@ -84,7 +93,7 @@ def test_every_state_of_the_disk_reads_as_a_stored_one(
             os.sched_yield()
 
     events = record(work)
-    assert sum(event[0] == "write" for event in events) == len(stored) - 1
+    assert sum(event[0] == "write" for event in events) >= len(stored) - 1
     synced = durability != "none"
     reader, acknowledged, seen = opened(root, backend), 0, set()
     rng = random.Random(f"{history}{sector}")
