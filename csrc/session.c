@@ -127,6 +127,25 @@ static int write_record(int fd, const char *name, uint8_t *header,
     return WS_OK;
 }
 
+/*
+ * Sets the marks that the record asks for, before it is written: a wrong one
+ * is found by the sweep, a missing one is not.  Of a limit of its own only
+ * when that is new, since the sweep takes the mark away from long ones.
+ */
+static int mark(int fd, const ws_info *info, const uint8_t *record,
+                uint32_t idle_before)
+{
+    unsigned mode = info->mode & 07777;
+
+    if (WS_IDLE(record) > 0 && WS_IDLE(record) != idle_before)
+        mode |= WS_MODE_OWN_LIMIT;
+    if (WS_FLAGS(record) & WS_FLAG_SUPERSEDED)
+        mode |= WS_MODE_SUPERSEDED;
+    if (mode == (info->mode & 07777) || fchmod(fd, mode) == 0)
+        return WS_OK;
+    return WS_ERRNO;
+}
+
 /* The slot of the smallest size that holds a record of this length. */
 static int first_slot(size_t record_len, int apart_from)
 {
@@ -206,20 +225,19 @@ static int check_conditions(ws_slots *slots, const uint8_t *record,
 
 /* Under LOCK_EX: is this still the session, and which record is live? */
 static int look_locked(ws_slots *slots, int fd, const char *path,
-                       const char *name)
+                       const char *name, ws_info *info)
 {
-    ws_info info;
-    int status = ws_file_check(fd, &info);
+    int status = ws_file_check(fd, info);
 
-    if (status == WS_OK && info.nlink != 1)
-        status = ws_file_named(AT_FDCWD, path, &info);
+    if (status == WS_OK && info->nlink != 1)
+        status = ws_file_named(AT_FDCWD, path, info);
     if (status != WS_OK)
         return status;
-    if (info.size == 0)
+    if (info->size == 0)
         return WS_ABSENT;
     slots->body = NULL;
     slots->known = NULL;
-    return ws_slots_scan(slots, fd, info.size, name, 1);
+    return ws_slots_scan(slots, fd, info->size, name, 1);
 }
 
 int ws_session_create(const char *path, const char *name,
@@ -251,9 +269,12 @@ int ws_session_create(const char *path, const char *name,
     status = ws_file_check(fd, &info);
     if (status == WS_OK && info.nlink == 0)
         status = WS_EXISTS;
-    if (status == WS_OK && (info.mode & 0777) != 0600 &&
+    if (status == WS_OK && (info.mode & 07777) != 0600 &&
         fchmod(fd, 0600) < 0)
         status = WS_ERRNO;
+    info.mode = 0600;
+    if (status == WS_OK)
+        status = mark(fd, &info, record, 0);
     if (status == WS_OK)
         status = write_record(fd, name, header, record, record_len, 1,
                               ws_slot_start(first_slot(record_len, -1)),
@@ -278,6 +299,7 @@ int ws_session_commit(const char *path, const char *name,
                       int durability, double timeout, void *header)
 {
     ws_slots slots;
+    ws_info info;
     int fd, target;
     int locked = 0;
     int status = check_record(record, record_len);
@@ -290,20 +312,16 @@ int ws_session_commit(const char *path, const char *name,
     if (status != WS_OK)
         goto done;
     locked = 1;
-    status = look_locked(&slots, fd, path, name);
+    status = look_locked(&slots, fd, path, name, &info);
     if (status != WS_OK)
         goto done;
     memcpy(header, slots.header, WS_HEADER_LEN);
     status = check_conditions(&slots, record, expected, now, idle, lifetime);
     if (status != WS_OK)
         goto done;
-    /* The mark first: a wrong one is found by the sweep, a missing one not. */
-    if ((WS_FLAGS(record) & WS_FLAG_SUPERSEDED) && fchmod(fd, 0700) < 0) {
-        status = WS_ERRNO;
-        goto done;
-    }
     target = first_slot(record_len, slots.live);
-    if (ws_slots_clean(&slots, target, record_len) < 0) {
+    if (mark(fd, &info, record, WS_IDLE(slots.header)) != WS_OK ||
+        ws_slots_clean(&slots, target, record_len) < 0) {
         status = WS_ERRNO;
         goto done;
     }
@@ -336,7 +354,7 @@ int ws_session_remove(const char *path, const char *name,
     if (status == WS_OK)
         status = ws_file_named(AT_FDCWD, path, &info);
     if (status == WS_OK && expected != NULL) {
-        status = look_locked(&slots, fd, path, name);
+        status = look_locked(&slots, fd, path, name, &info);
         if (status == WS_OK &&
             memcmp(slots.header, expected, WS_HEADER_LEN) != 0)
             status = WS_CONFLICT;

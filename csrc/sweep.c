@@ -19,6 +19,7 @@ typedef struct {
     const char *prefix;
     size_t prefix_len;
     double now, idle, lifetime;
+    double shortest; /* of the two limits, 0: there is none */
     double kernel_now;
     char *odd;
     size_t odd_left;
@@ -60,13 +61,12 @@ static void note_failure(sweep *s, int status)
 static int nominated(const sweep *s, const struct stat *info)
 {
     double age = s->now - seconds(info->st_mtim);
-    double limit = s->idle;
 
-    if (s->lifetime > 0 && (limit <= 0 || s->lifetime < limit))
-        limit = s->lifetime;
     if (info->st_size == 0)
         return s->kernel_now - seconds(info->st_ctim) > ABANDONED_AFTER;
-    return (info->st_mode & S_IXUSR) != 0 || (limit > 0 && age > limit);
+    if (info->st_mode & (WS_MODE_SUPERSEDED | WS_MODE_OWN_LIMIT))
+        return 1;
+    return s->shortest > 0 && age > s->shortest;
 }
 
 /* Is the record past its time?  A superseded one has a time of its own. */
@@ -84,20 +84,25 @@ static int record_over(const sweep *s, const ws_slots *slots)
 }
 
 /*
- * Is it marked as superseded, and rightly so?  A crash between mark and record
- * leaves a session in force with the mark, which is taken away here.
+ * Takes away marks that are wrong, of a crash between mark and record or of a
+ * limit that is no more, and that of a limit which is none of the shorter
+ * ones.  Is it a session that counts now?
  */
-static int still_marked(sweep *s, const ws_slots *slots, int fd,
-                        const ws_info *info, int status)
+static int unmark(sweep *s, const ws_slots *slots, int fd,
+                  const ws_info *info)
 {
-    if (!(info->mode & S_IXUSR))
-        return 0;
-    if (status != WS_OK || (WS_FLAGS(slots->header) & WS_FLAG_SUPERSEDED))
-        return 1;
-    if (fchmod(fd, 0600) == 0)
-        return 0;
-    note_failure(s, WS_ERRNO);
-    return 1;
+    unsigned mode = info->mode & 07777;
+
+    if (!(WS_FLAGS(slots->header) & WS_FLAG_SUPERSEDED))
+        mode &= ~(unsigned)WS_MODE_SUPERSEDED;
+    if (WS_IDLE(slots->header) == 0 ||
+        (s->shortest > 0 && WS_IDLE(slots->header) >= s->shortest))
+        mode &= ~(unsigned)WS_MODE_OWN_LIMIT;
+    if (mode != (info->mode & 07777) && fchmod(fd, mode) < 0) {
+        note_failure(s, WS_ERRNO);
+        mode = info->mode;
+    }
+    return !(mode & WS_MODE_SUPERSEDED);
 }
 
 /* Under the lock, with the file shown to be the one of that name. */
@@ -121,14 +126,16 @@ static void judge(sweep *s, const char *file, int fd, const ws_info *info)
     } else if (status == WS_OK && (empty || record_over(s, &slots))) {
         if (unlinkat(s->dirfd, file, 0) < 0)
             note_failure(s, WS_ERRNO);
-        else if (empty || (info->mode & S_IXUSR))
+        else if (empty || (info->mode & WS_MODE_SUPERSEDED))
             s->swept->reaped++;
         else
             s->swept->removed++;
         return;
     }
-    if (!empty && !still_marked(s, &slots, fd, info, status))
-        s->swept->live++;
+    if (status == WS_OK)
+        s->swept->live += unmark(s, &slots, fd, info);
+    else
+        s->swept->live += !(info->mode & WS_MODE_SUPERSEDED);
 }
 
 /* Takes the lock of a nominated file, once, and judges it. */
@@ -176,7 +183,7 @@ static void visit(sweep *s, const char *file)
     }
     if (!S_ISREG(info.st_mode))
         return;
-    counts = info.st_size > 0 && !(info.st_mode & S_IXUSR);
+    counts = info.st_size > 0 && !(info.st_mode & WS_MODE_SUPERSEDED);
     if (nominated(s, &info))
         examine(s, file, counts);
     else
@@ -207,6 +214,8 @@ int ws_shard_sweep(const char *directory, const char *prefix,
         errno = error;
         return WS_ERRNO;
     }
+    s.shortest = lifetime > 0 && (idle <= 0 || lifetime < idle) ? lifetime
+                                                                : idle;
     clock_gettime(CLOCK_REALTIME, &kernel_now);
     s.kernel_now = seconds(kernel_now);
     while (errno = 0, (entry = readdir(listing)) != NULL)

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "ws_api.h"
@@ -14,6 +15,9 @@
 #define WS_PAGE_LEN 4096    /* what is read of a file at first */
 #define WS_MAX_SLOTS 20     /* the last one ends at 256 MiB */
 #define WS_FLAG_SUPERSEDED 1
+/* Marks in the mode of a file, for those who do not read it. */
+#define WS_MODE_SUPERSEDED S_IXUSR /* the count passes over it */
+#define WS_MODE_OWN_LIMIT S_ISVTX  /* mtime does not tell when it is over */
 #define WS_CLOCK_SLACK 3600.0 /* how far ahead a clock may sensibly be */
 
 /* Little-endian fields of a header. */

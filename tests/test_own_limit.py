@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support import at_each_line
+from support import at_each_line, file_of
 from websession import FileStore, InvalidSessionId, WebSession
 from websession.stores import sessionfile
 from websession.web import SessionCookie, SessionManager
@@ -301,3 +301,56 @@ def test_another_thread_changes_what_a_store_goes_by(
     at_each_line(sessionfile, run, another_thread)
     ws.storeSession(sid, "last")
     assert other.retrieveSession(sid) == "last"
+
+
+@pytest.mark.parametrize("set_later", [False, True])
+def test_a_sweep_removes_what_a_shorter_limit_has_ended(
+    make_session, root, clock, set_later
+):
+    ws = make_session(0, 200)
+    sid = ws.newSession(idle=0 if set_later else SHORT)
+    ws.newSession()
+    if set_later:
+        ws.replaceSession(sid, "x", ws.readSession(sid).version, idle=SHORT)
+    ws.storeSession(sid, "stored")
+    clock.move(SHORT)
+    assert ws.cleanUp() == 0
+    clock.move(1)
+    assert ws.cleanUp() == 1
+    assert ws.countSessions() == 1
+    assert not file_of(root, sid).exists()
+
+
+def test_a_sweep_looks_once_at_limits_that_are_not_shorter(
+    make_session, root, clock
+):
+    """The mark that has it look is gone then, and does not come back."""
+    ws = make_session(0, 200)
+    sid = ws.newSession(idle=LONG)
+    file = file_of(root, sid)
+    assert file.stat().st_mode & 0o7777 == 0o1600
+    ws.cleanUp()
+    assert file.stat().st_mode & 0o7777 == 0o600
+    ws.storeSession(sid, "stored")
+    assert file.stat().st_mode & 0o7777 == 0o600
+    clock.move(LONG + 1)
+    assert ws.cleanUp() == 1
+
+
+def test_a_limit_that_is_no_more_has_no_mark(make_session, root):
+    ws = make_session(0, 200)
+    sid = ws.newSession(idle=SHORT)
+    ws.replaceSession(sid, "x", ws.readSession(sid).version, idle=0)
+    ws.cleanUp()
+    assert file_of(root, sid).stat().st_mode & 0o7777 == 0o600
+
+
+def test_superseding_keeps_the_mark(make_session, root, clock):
+    ws = make_session(0, 200)
+    old = ws.newSession(idle=SHORT)
+    new = ws.regenerateSession(old, grace=5)
+    assert file_of(root, new).stat().st_mode & 0o7777 == 0o1600
+    assert file_of(root, old).stat().st_mode & 0o7777 == 0o1700
+    clock.move(SHORT + 1)
+    assert ws.cleanUp() == 1
+    assert ws.countSessions() == 0

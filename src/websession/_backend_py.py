@@ -20,7 +20,10 @@ from ._wipe import clean
 from .record import (
     HEADER_LENGTH,
     IN_PAGE,
+    MODE_OWN_LIMIT,
+    MODE_SUPERSEDED,
     SUPERSEDED,
+    right_mode,
     slot_size,
     slot_start,
 )
@@ -31,6 +34,7 @@ _MTIME_TOLERANCE = 0.1
 # Of a new file at least, see FIRST_LEN in session.c.
 _FIRST_LENGTH = 1024
 _stored = Struct("<24xd").unpack_from
+_flags_and_idle = Struct("<41xBxxI").unpack_from
 
 
 def draw_id(length: int, alphabet: bytes) -> str:
@@ -115,6 +119,22 @@ def _agree_mtime(fd: int, stored: float) -> None:
         os.utime(fd, ns=(os.fstat(fd).st_atime_ns, int(stored * 1e9)))
 
 
+def _mark(fd: int, mode: int, record: bytes, idle_before: int) -> None:
+    """
+    Sets the marks that the record asks for, before it is written: a wrong one
+    is found by the sweep, a missing one is not. Of a limit of its own only
+    when that is new, since the sweep takes the mark away from long ones.
+    """
+    wanted = mode
+    flags, idle = _flags_and_idle(record)
+    if idle and idle != idle_before:
+        wanted |= MODE_OWN_LIMIT
+    if flags & SUPERSEDED:
+        wanted |= MODE_SUPERSEDED
+    if wanted != mode:
+        os.fchmod(fd, wanted & 0o7777)
+
+
 def _write(
     file: File,
     name: bytes,
@@ -159,8 +179,9 @@ def create(
             if info.st_nlink == 0:
                 return status.EXISTS
             try:
-                if info.st_mode & 0o777 != 0o600:
-                    os.fchmod(file.fd, 0o600)
+                mode = right_mode(record)
+                if info.st_mode & 0o7777 != mode:
+                    os.fchmod(file.fd, mode)
                 _write(
                     file, name, record, 1, slot_start(slot), durability,
                     _FIRST_LENGTH,
@@ -218,10 +239,8 @@ def commit(
                 return verdict, live
             sequence = int.from_bytes(live[8:16], "little") + 1
             slot = first_slot(len(record), found.live)
-            if record[41] & SUPERSEDED:
-                # The mark first: a wrong one is found by the sweep, a missing
-                # one is not.
-                os.fchmod(file.fd, 0o700)
+            if record[41:48] != live[41:48]:
+                _mark(file.fd, info.st_mode, record, _flags_and_idle(live)[1])
             clean(file, found, name, slot, len(record))
             header = _write(
                 file, name, record, sequence, slot_start(slot), durability,

@@ -13,6 +13,8 @@ from . import _status as status
 from ._files import File, Outcome
 from .record import (
     HEADER_LENGTH,
+    MODE_OWN_LIMIT,
+    MODE_SUPERSEDED,
     ORIGIN,
     SUPERSEDE,
     SUPERSEDED,
@@ -36,7 +38,8 @@ class _Sweep:
         self.limit = min(filter(None, (idle, lifetime)), default=0.0)
         self.kernel_now = time.clock_gettime(time.CLOCK_REALTIME)
         self.swept = status.Swept()
-        self.superseded = False
+        # Of the session that was looked at last.
+        self.superseded, self.own = False, 0
 
     def fail(self, error: int) -> None:
         self.swept.failed += 1
@@ -52,7 +55,7 @@ class _Sweep:
             return
         if not S_ISREG(info.st_mode):
             return
-        counts = info.st_size > 0 and not info.st_mode & 0o100
+        counts = info.st_size > 0 and not info.st_mode & MODE_SUPERSEDED
         if self.nominates(info):
             self.examine(os.fsencode(file), counts)
         else:
@@ -62,7 +65,7 @@ class _Sweep:
         """The metadata only says whether the record is worth a look."""
         if info.st_size == 0:
             return self.kernel_now - info.st_ctime > _ABANDONED_AFTER
-        if info.st_mode & 0o100:
+        if info.st_mode & (MODE_SUPERSEDED | MODE_OWN_LIMIT):
             return True
         return self.limit > 0 and self.now - info.st_mtime > self.limit
 
@@ -75,7 +78,8 @@ class _Sweep:
                 if not opened.is_named(file, self.dir_fd):
                     return
                 if not self.is_over(opened, self.prefix + file):
-                    swept.live += counts or self.unmarks(opened)
+                    self.unmark(opened)
+                    swept.live += not self.superseded
                     return
                 os.unlink(file, dir_fd=self.dir_fd)
                 if counts:
@@ -96,14 +100,19 @@ class _Sweep:
             swept.live += counts
             self.fail(error.errno or 0)
 
-    def unmarks(self, opened: File) -> bool:
+    def unmark(self, opened: File) -> None:
         """
-        Of a session that is marked as superseded: whether it is not. A crash
-        between mark and record leaves that; the mark is taken away.
+        Takes away marks that are wrong, of a crash between mark and record or
+        of a limit that is no more, and that of a limit which is none of the
+        shorter ones.
         """
+        mode = wanted = os.fstat(opened.fd).st_mode
         if not self.superseded:
-            os.fchmod(opened.fd, 0o600)
-        return not self.superseded
+            wanted &= ~MODE_SUPERSEDED
+        if not self.own or 0 < self.limit <= self.own:
+            wanted &= ~MODE_OWN_LIMIT
+        if wanted != mode:
+            os.fchmod(opened.fd, wanted & 0o7777)
 
     def is_over(self, opened: File, name: bytes) -> bool:
         """Past its time? A superseded record has a time of its own."""
@@ -111,13 +120,13 @@ class _Sweep:
         if opened.size == 0:
             return True
         raw = opened.scan_locked(name).raw
-        self.superseded = bool(raw[41] & SUPERSEDED)
+        self.superseded, self.own = bool(raw[41] & SUPERSEDED), 0
         if self.superseded:
             until: float = SUPERSEDE.unpack_from(raw, HEADER_LENGTH)[0]
             return self.now >= until
-        created, stored, _, _, _, own = ORIGIN.unpack_from(raw)
+        created, stored, _, _, _, self.own = ORIGIN.unpack_from(raw)
         return is_expired(
-            created, stored, self.now, own or self.idle, self.lifetime
+            created, stored, self.now, self.own or self.idle, self.lifetime
         )
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "is_expired",
     "later",
     "origin_of",
+    "right_mode",
     "slot_size",
     "slot_start",
     "stored_at",
@@ -45,6 +46,9 @@ MAX_SLOTS = 20
 # with zeros up to the slot's end.
 IN_PAGE = 4
 SUPERSEDED = 1
+# Marks in the mode of a file, for those who do not read it: the count passes
+# over it; its modification time does not tell when it is over.
+MODE_SUPERSEDED, MODE_OWN_LIMIT = 0o100, 0o1000
 CLOCK_SLACK = 3600.0
 MIN_SECRET_LENGTH = 16
 
@@ -154,6 +158,13 @@ def has_finite_times(record: bytes) -> bool:
     """Whether creation time and time of the last store are numbers at all."""
     created, stored = _unpack_times(record)
     return bool(created - created == 0 == stored - stored)
+
+
+def right_mode(record: bytes) -> int:
+    """The mode that a session's file has right after this was written."""
+    _, _, _, _, flags, idle = ORIGIN.unpack_from(record)
+    mode = MODE_OWN_LIMIT if idle else 0
+    return 0o600 | mode | (MODE_SUPERSEDED if flags & SUPERSEDED else 0)
 
 
 class Keyring:

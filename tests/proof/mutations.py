@@ -360,6 +360,34 @@ MUTATIONS = [
         "        return 1;",
         MODEL + " tests/test_file_store.py",
     ),
+    Mutation(
+        "a shorter limit of its own waits for the common one, in C",
+        "csrc/sweep.c",
+        "    if (info->st_mode & (WS_MODE_SUPERSEDED | WS_MODE_OWN_LIMIT))",
+        "    if (info->st_mode & WS_MODE_SUPERSEDED)",
+        LIMIT,
+    ),
+    Mutation(
+        "a shorter limit of its own waits for the common one, in Python",
+        "src/websession/_sweep_py.py",
+        "        if info.st_mode & (MODE_SUPERSEDED | MODE_OWN_LIMIT):",
+        "        if info.st_mode & MODE_SUPERSEDED:",
+        LIMIT,
+    ),
+    Mutation(
+        "a limit that is set later is not marked, in C",
+        C,
+        "WS_IDLE(record) != idle_before)",
+        "idle_before == 0 && WS_SEQUENCE(record) == 1)",
+        LIMIT,
+    ),
+    Mutation(
+        "a long limit is looked at by every sweep, in Python",
+        "src/websession/_sweep_py.py",
+        "        if not self.own or 0 < self.limit <= self.own:",
+        "        if not self.own:",
+        LIMIT,
+    ),
     # Count
     Mutation(
         "one session too many",
@@ -385,16 +413,15 @@ MUTATIONS = [
     Mutation(
         "a wrong mark stays, in Python",
         "src/websession/_sweep_py.py",
-        "            os.fchmod(opened.fd, 0o600)",
+        "            wanted &= ~MODE_SUPERSEDED",
         "            pass",
         KILL,
     ),
     Mutation(
         "the mark comes after the record, in C",
         C,
-        "    if ((WS_FLAGS(record) & WS_FLAG_SUPERSEDED) && "
-        "fchmod(fd, 0700) < 0) {",
-        "    if (0) {",
+        "    if (WS_FLAGS(record) & WS_FLAG_SUPERSEDED)\n        mode |=",
+        "    if (0)\n        mode |=",
         KILL + " " + MODEL,
     ),
     # Deletion

@@ -57,6 +57,8 @@ class Session:
     def __init__(self, data, now, env, created=None, idle=0):
         self.data = data
         self.idle = idle
+        # Whether its limit has the sweep look into its file.
+        self.is_marked = idle > 0
         self.stored = now
         self.created = now if created is None else created
         self.env = env
@@ -188,6 +190,7 @@ class Sessions(RuleBasedStateMachine):
             session = self.model[session_id]
             self.write(session, pair(session.data))
             if idle is not None:
+                session.is_marked |= idle not in (0, session.idle)
                 session.idle = idle
 
     @rule(ws=which, session_id=ids, addr=st.sampled_from("ab"))
@@ -254,7 +257,9 @@ class Sessions(RuleBasedStateMachine):
                 or self.clock.now - session.created > LIFETIME
             )
             # What was stored lately is not looked into.
-            and self.age(session) > min(REMOVE, LIFETIME)
+            and (
+                session.is_marked or self.age(session) > min(REMOVE, LIFETIME)
+            )
         ]
         assert removed == len(gone)
         superseded = [
@@ -264,6 +269,8 @@ class Sessions(RuleBasedStateMachine):
         ]
         for session_id in gone + superseded:
             del self.model[session_id]
+        for session in self.model.values():
+            session.is_marked &= 0 < session.idle < min(REMOVE, LIFETIME)
 
     @rule(seconds=moments)
     def wait(self, seconds):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from .. import _status as status
 from .._files import File, Outcome
 from ..exceptions import CorruptData, SessionStoreError
-from ..record import SUPERSEDED, stored_at
+from ..record import MODE_SUPERSEDED, SUPERSEDED, right_mode, stored_at
 from .layout import COUNT, DAMAGED, KEY, LOCKS, MARKER
 from .safety import TEMPORARY
 from .sweep import set_aside
@@ -30,7 +30,6 @@ __all__ = ["Finding", "Verifier"]
 
 _HEX = frozenset("0123456789abcdef")
 _ABANDONED_AFTER = 3600.0
-_MARKED = 0o100
 # What a file's time may differ from the record's: other clocks, coarse ones.
 _TIME_SLACK = 2.0
 _LATEST = 1e11
@@ -255,10 +254,10 @@ class Verifier:
         """What is wrong with mode and time of a file, and what to do."""
         found = []
         mode, superseded = info.st_mode & 0o777, bool(raw[41] & SUPERSEDED)
-        right = 0o700 if superseded else 0o600
-        if mode & ~_MARKED != 0o600:
+        right = right_mode(raw)
+        if mode & ~MODE_SUPERSEDED != 0o600:
             found.append((f"has mode {mode:03o}", f"chmod {right:03o}"))
-        elif bool(mode & _MARKED) != superseded:
+        elif bool(mode & MODE_SUPERSEDED) != superseded:
             what = "is not marked as superseded, and is"
             if not superseded:
                 what = "is marked as superseded, and is not"
@@ -283,8 +282,7 @@ class Verifier:
                 raw = file.scan_locked(name).raw
                 found = self._attributes(info, raw)
                 if found and self._repair:
-                    superseded = raw[41] & SUPERSEDED
-                    os.fchmod(file.fd, 0o700 if superseded else 0o600)
+                    os.fchmod(file.fd, right_mode(raw))
                     stored = stored_at(raw)
                     if abs(stored) < _LATEST:
                         os.utime(file.fd, (stored, stored))
