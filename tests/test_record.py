@@ -681,6 +681,45 @@ def test_unknown_flag_in_a_torn_record_means_nothing(
     assert backend_module.read(where, NAME, 0.0) == old
 
 
+# What never changes in a session's life
+
+
+@pytest.mark.parametrize(
+    ("created", "env"),
+    [
+        (CREATED + 1, b"env"),
+        (CREATED, b"enw"),
+        (CREATED, b"envy"),
+        (CREATED, b""),
+    ],
+)
+def test_record_of_another_origin_does_not_follow(
+    created, env, backend_module, path
+):
+    where = put(path, finished(simple()))
+    new = KEYRING.pack(NAME, created, CREATED, env, b"new", 2)
+    done, header = backend_module.commit(
+        where, NAME, new, None, CREATED, 0.0, 0.0, 0, 0.0
+    )
+    assert done == status.CONFLICT
+    assert header == finished(simple())[:64]
+    assert path.read_bytes() == finished(simple())
+
+
+@pytest.mark.parametrize("at", [0, 4000, 4095, 4096, 4607, 4608, 8999])
+def test_env_is_compared_to_its_last_byte(at, backend_module, path):
+    """The first page of the file is at hand, what is behind it is not."""
+    env = bytes(9000)
+    whole = finished(simple(env=env))
+    where = put(path, lay((6, whole)))
+    other = simple(b"new", env=patched(env, at, b"x"))
+    for raw, outcome in ((other, status.CONFLICT), (simple(env=env), 0)):
+        done, _ = backend_module.commit(
+            where, NAME, raw, None, CREATED, 0.0, 0.0, 0, 0.0
+        )
+        assert done == outcome
+
+
 # Sequence numbers
 
 

@@ -42,7 +42,7 @@ POWER = "tests/proof/test_power_loss.py"
 ORDER = "tests/proof/test_linearizable.py"
 MODEL, SOAK = "tests/proof/test_model.py", "tests/proof/test_soak.py"
 FUZZ, SAFE = "tests/proof/test_fuzz.py", "tests/proof/test_security.py"
-LIMIT = "tests/test_own_limit.py"
+LIMIT, RACES = "tests/test_own_limit.py", "tests/test_races.py"
 RECORD, HOSTILE = "tests/test_record.py", "tests/test_hostile_files.py"
 
 MUTATIONS = [
@@ -52,11 +52,11 @@ MUTATIONS = [
         C,
         "    status = ws_file_lock(fd, LOCK_EX, timeout);\n"
         "    if (status != WS_OK)\n        goto done;\n    locked = 1;\n"
-        "    status = look_locked(&slots, fd, path, name);\n"
+        "    status = look_locked(&slots, fd, path, name, &info);\n"
         "    if (status != WS_OK)\n        goto done;\n    memcpy",
         "    status = ws_file_lock(fd, LOCK_SH, timeout);\n"
         "    if (status != WS_OK)\n        goto done;\n    locked = 1;\n"
-        "    status = look_locked(&slots, fd, path, name);\n"
+        "    status = look_locked(&slots, fd, path, name, &info);\n"
         "    if (status != WS_OK)\n        goto done;\n    memcpy",
         ORDER,
     ),
@@ -132,8 +132,8 @@ MUTATIONS = [
     Mutation(
         "the oldest slot is live, in C",
         "csrc/slots.c",
-        "             WS_SEQUENCE(headers[slot]) > WS_SEQUENCE(headers[best])",
-        "             WS_SEQUENCE(headers[slot]) < WS_SEQUENCE(headers[best])",
+        "(best < 0 || WS_SEQUENCE(slots->headers[slot]) >",
+        "(best < 0 || WS_SEQUENCE(slots->headers[slot]) <",
         MODEL,
     ),
     Mutation(
@@ -294,6 +294,72 @@ MUTATIONS = [
         "                  memcmp(record, slots->known, 64) == 0;",
         RECORD,
     ),
+    # The file is still that session's
+    Mutation(
+        "a file that was deleted before it was locked is a session, in C",
+        C,
+        "    if (status == WS_OK && info.nlink == 0)\n"
+        "        status = WS_EXISTS;\n",
+        "",
+        RACES,
+    ),
+    Mutation(
+        "a file that was deleted before it was locked is a session, in Python",
+        PY,
+        "            if info.st_nlink == 0:",
+        "            if False:",
+        RACES,
+    ),
+    Mutation(
+        "a file is deleted only without any link, in C",
+        C,
+        "    if (status == WS_OK && info->nlink != 1)",
+        "    if (status == WS_OK && info->nlink == 0)",
+        RACES,
+    ),
+    Mutation(
+        "inodes of all devices are the same, in C",
+        "csrc/files.c",
+        "    if (now.device != info->device || now.inode != info->inode)",
+        "    if (now.inode != info->inode)",
+        RACES,
+    ),
+    Mutation(
+        "a file may be another user's, in C",
+        "csrc/files.c",
+        "    if (!S_ISREG(info->mode) || info->uid != geteuid())",
+        "    if (!S_ISREG(info->mode))",
+        RACES,
+    ),
+    Mutation(
+        "programs inherit descriptors, in C",
+        "csrc/files.c",
+        "(O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)",
+        "(O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)",
+        RACES,
+    ),
+    Mutation(
+        "a lock is waited for without end, in C",
+        "csrc/files.c",
+        "            return WS_BUSY;",
+        "            until = 0;",
+        RACES,
+    ),
+    Mutation(
+        "the creation time may change, in C",
+        C,
+        "    if (memcmp(header + 16, record + 16, 8) != 0 ||\n"
+        "        WS_ENV_LEN",
+        "    if (WS_ENV_LEN",
+        RECORD,
+    ),
+    Mutation(
+        "env is compared in the first page only, in C",
+        C,
+        "            memcmp(chunk, env, len) != 0)",
+        "            0)",
+        RECORD,
+    ),
     # Expiry
     Mutation(
         "a late store revives an expired session, in C",
@@ -428,8 +494,8 @@ MUTATIONS = [
     Mutation(
         "a deleted session can be written, in C",
         C,
-        "    if (status == WS_OK && info.nlink != 1)\n"
-        "        status = ws_file_named(AT_FDCWD, path, &info);\n"
+        "    if (status == WS_OK && info->nlink != 1)\n"
+        "        status = ws_file_named(AT_FDCWD, path, info);\n"
         "    if (status != WS_OK)\n        return status;\n",
         "    if (status != WS_OK)\n        return status;\n",
         "tests/test_concurrency.py",
