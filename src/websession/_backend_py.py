@@ -35,6 +35,10 @@ _MTIME_TOLERANCE = 0.1
 _FIRST_LENGTH = 1024
 _stored = Struct("<24xd").unpack_from
 _flags_and_idle = Struct("<41xBxxI").unpack_from
+# The two slots of a small session, which need no cleaning: the state before
+# is in one, the record fills the other.
+_SMALL = slot_size(1)
+_PAIR = slot_start(2)
 
 
 def draw_id(length: int, alphabet: bytes) -> str:
@@ -241,11 +245,14 @@ def commit(
             slot = first_slot(len(record), found.live)
             if record[41:48] != live[41:48]:
                 _mark(file.fd, info.st_mode, record, _flags_and_idle(live)[1])
-            clean(file, found, name, slot, len(record))
+            start, least = _SMALL * slot, _SMALL
+            if slot > 1 or file.size > _PAIR:
+                clean(file, found, name, slot, len(record))
+                start = slot_start(slot)
+                least = slot_size(slot) if slot < IN_PAGE else 0
             header = _write(
-                file, name, record, sequence, slot_start(slot), durability,
-                slot_size(slot) if slot < IN_PAGE else 0,
-            )  # fmt: skip
+                file, name, record, sequence, start, durability, least
+            )
         return status.OK, header
     except Outcome as outcome:
         return _raise(outcome, name), b""

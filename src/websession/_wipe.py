@@ -91,8 +91,6 @@ def clean(
     Makes unreadable what records before the live one have left, under the
     lock and before a record of `length` bytes goes into the slot `target`.
     """
-    if target < 2 and file.size <= slot_start(2):
-        return  # the usual case: two slots, of which the record fills one
     for slot, sequence, written in _leftovers(file, found):
         start = slot_start(slot)
         written = min(written, file.size - start)
