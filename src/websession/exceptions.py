@@ -39,6 +39,25 @@ def shorten(session_id: object) -> str:
     return f"{text[:shown]!r}..." if shown else "'...'"
 
 
+def printable(text: str) -> str:
+    """
+    A text that a terminal only shows: what steers it, turns the direction of
+    writing, ends a line or is no character at all comes as an escape sequence
+    of Python's, ``\\x1b`` and the like.
+
+    Whatever comes from a path, a store, the environment or another program
+    goes through this before people see it.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each
+        if each.isprintable()
+        else each.encode("unicode_escape").decode("ascii")
+        for each in text
+    )
+
+
 class SessionException(Exception):
     """
     Base of all exceptions of this package.

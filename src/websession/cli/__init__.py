@@ -9,14 +9,16 @@ imported when its command is given, or the list of all is wanted.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from importlib import import_module
 
 from .. import __version__
 from ..exceptions import SessionException
-from .arguments import Refused
+from .arguments import Parser, Refused
 from .manual import Manual, add_manual
+from .output import complain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         be wrong, 130 if interrupted.
     """
     words = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # One that has no bars or umlauts says which they were.
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = parser(words[0] if words else "").parse_args(words)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -73,12 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SessionException as error:
         return _fail(str(error), 1)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", 1)
 
 
 def _fail(sentence: str, exit_status: int) -> int:
-    sys.stderr.write(f"websession: {sentence}\n")
+    complain(f"websession: {sentence}")
     return exit_status
 
 
@@ -90,7 +95,7 @@ def parser(command: str = "") -> argparse.ArgumentParser:
         command: its name; of something else: all.
     """
     modules = [name for name in COMMANDS if command in COMMANDS[name]]
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="websession",
         description="Server-side web sessions, one file per session.",
         epilog=_EPILOG,

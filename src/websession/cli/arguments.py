@@ -7,13 +7,16 @@ from __future__ import annotations
 import argparse
 import os
 
+from ..exceptions import printable
 from ..stores.inspect import Inspector
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
 __all__ = [
+    "Parser",
     "Refused",
     "add_json",
     "add_path",
@@ -26,6 +29,14 @@ __all__ = [
 ]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+class Parser(argparse.ArgumentParser):
+    """Repeats nothing of wrong arguments that steers a terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the usage and the message, and exits with status 2."""
+        super().error(printable(message))
 
 
 class Refused(Exception):

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from .arguments import whole
+from .output import complain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
 
     sentence = server.missing(options.server)
     if sentence is not None:
-        sys.stderr.write(f"{sentence}\n")
+        complain(sentence)
         return 2
     if options.selftest:
         from ..demo import selftest

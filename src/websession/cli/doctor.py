@@ -9,7 +9,7 @@ import sys
 
 from ..stores.fitness import examine
 from .arguments import add_json, add_path, path_of
-from .output import level, print_json
+from .output import level, print_json, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def _run(options: argparse.Namespace) -> int:
         if options.json:
             print_json(check._asdict())
         else:
-            sys.stdout.write(f"{level(check.level)} {check.what}\n")
+            say(f" {check.what}", level(check.level))
             if check.advice:
-                sys.stdout.write(f"{'':8} -> {check.advice}\n")
+                say(f"{'':8} -> {check.advice}")
             sys.stdout.flush()
     return 3 if worst else 0

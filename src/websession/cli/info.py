@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 
 from ..stores.census import Census, Distribution, take
 from .arguments import add_json, add_path, inspector
-from .output import age, bar, moment, pairs, print_json, progress, size
+from .output import age, bar, moment, pairs, print_json, progress, say, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +53,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.prometheus:
         from .prometheus import exposition
 
-        sys.stdout.write(exposition(store, census))
+        for line in exposition(store, census):
+            say(line)
     elif options.json:
         print_json(_as_json(store, census))
     else:
@@ -77,10 +77,10 @@ def _as_json(store: Inspector, census: Census) -> dict[str, object]:
     note = store.sweep_note()
     last = note.last
     return {
-        "path": store.layout.shown,
+        "path": os.fsdecode(store.layout.root),
         "backend": store.backend.NAME,
         **{
-            name: store.layout.marker.get(name.encode(), b"").decode()
+            name: _marked(store, name, "")
             for name in ("made", "key")
         },
         **{
@@ -114,6 +114,12 @@ def _as_json(store: Inspector, census: Census) -> dict[str, object]:
     }  # fmt: skip
 
 
+def _marked(store: Inspector, name: str, otherwise: str) -> str:
+    """What the store's marker says, which may be no text."""
+    found = store.layout.marker.get(name.encode())
+    return otherwise if found is None else found.decode("ascii", "replace")
+
+
 def _distribution(values: Distribution) -> dict[str, object]:
     return {
         "least": values.least,
@@ -127,14 +133,14 @@ def _distribution(values: Distribution) -> dict[str, object]:
 
 def _print(store: Inspector, census: Census) -> None:
     pairs(store.layout.shown, _store(store))
-    sys.stdout.write("\n")
+    say()
     pairs("sessions", _sessions(census))
-    sys.stdout.write("\n")
+    say()
     if census.sessions:
         _histogram("size of the data", census.sizes, size)
         _histogram("since the last store", census.idle, age)
     pairs("sweep", _sweep(store))
-    sys.stdout.write("\n")
+    say()
     left = room(store)
     values = {"bytes": f"{size(left['bytes'])} of {size(left['of_bytes'])}"}
     if left["of_files"]:  # some file systems have no such limit
@@ -143,10 +149,9 @@ def _print(store: Inspector, census: Census) -> None:
 
 
 def _store(store: Inspector) -> dict[str, str]:
-    marker = store.layout.marker
-    key = marker[b"key"].partition(b":")[0]
+    key = store.layout.marker[b"key"].partition(b":")[0]
     return {
-        "made": marker.get(b"made", b"?").decode("ascii", "replace"),
+        "made": _marked(store, "made", "?"),
         "key": "the application's own" if key == b"application" else "in .key",
         "backend": store.backend.NAME,
         "directories": str(store.layout.shards),
@@ -190,7 +195,7 @@ def _histogram(
         for name, count in zip(names, values.counts, strict=True)
     }
     pairs(title, rows)
-    sys.stdout.write("\n")
+    say()
 
 
 def _rate(note: SweepNote) -> str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 
 from .. import serializers
 from ..exceptions import SessionException
@@ -16,7 +15,7 @@ from ..stores.file import FileStore
 from ..stores.inspect import Inspector
 from ..stores.transfer import COPIED, GONE, THERE, Transfer
 from .arguments import Refused, add_json, duration, secret_in, secrets_of
-from .output import print_json, progress
+from .output import complain, print_json, progress, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,15 +132,15 @@ def _run(options: argparse.Namespace) -> int:
                 counts[copy()] += 1
             except (SessionException, TypeError, OSError) as error:
                 failed += 1
-                sys.stderr.write(f"{name}: {error}\n")
+                complain(f"{name}: {error}")
             show(sum(counts.values()) + failed)
     if options.json:
         print_json({**counts, "failed": failed})
     else:
-        sys.stdout.write(
+        say(
             f"{sum(counts.values()) + failed} sessions: {counts[COPIED]} "
             f"copied, {counts[THERE]} there already, {counts[GONE]} gone "
-            f"meanwhile, {failed} failed\n"
+            f"meanwhile, {failed} failed"
         )
     return 3 if failed else 0
 
@@ -255,8 +254,7 @@ def _legacy(options: argparse.Namespace) -> LegacySource:
     if options.kind == "django":
         if options.secret_key_file is None:
             raise Refused("reading Django's sessions needs --secret-key-file")
-        with open(options.secret_key_file) as file:
-            key = file.read().rstrip("\r\n")
+        key = _text_in(options.secret_key_file)
         return legacy.DjangoFiles(
             options.source,
             secret_key=key,
@@ -272,6 +270,13 @@ def _legacy(options: argparse.Namespace) -> LegacySource:
     if options.kind == "cherrypy":
         return legacy.CherryPyFiles(options.source)
     return legacy.Shelf(options.source)
+
+
+def _text_in(path: str) -> str:
+    try:
+        return secret_in(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refused(f"{path} is not text in UTF-8") from None
 
 
 def _count(source: LegacySource) -> int:

@@ -9,6 +9,9 @@ import json
 import sys
 import time
 from contextlib import contextmanager
+from math import isfinite
+
+from ..exceptions import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,12 +22,14 @@ __all__ = [
     "age",
     "bar",
     "clear",
+    "complain",
     "is_terminal",
     "level",
     "moment",
     "pairs",
     "print_json",
     "progress",
+    "say",
     "size",
     "table",
 ]
@@ -33,9 +38,37 @@ _POWERS = ("KiB", "MiB", "GiB", "TiB")
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
+def say(text: str = "", styled: str = "") -> None:
+    """
+    A line on standard output.
+
+    Args:
+        text: made printable.
+        styled: comes before it as it is: of `level`, never of others.
+    """
+    sys.stdout.write(f"{styled}{printable(text)}\n")
+
+
+def complain(text: str) -> None:
+    """A line on standard error."""
+    sys.stderr.write(f"{printable(text)}\n")
+
+
 def print_json(value: object) -> None:
-    """One line of JSON."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    """One line of JSON, in ASCII; null for numbers that JSON has not."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), allow_nan=False)
+    sys.stdout.write(text + "\n")
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def size(count: float) -> str:
@@ -98,14 +131,14 @@ def _styled(text: str, style: str) -> str:
     except ImportError:
         return text
     # It knows what the terminal can do, and about NO_COLOR.
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     with console.capture() as captured:
         console.print(text, style=style, end="", markup=False)
     return captured.get()
 
 
 def _heading(text: str) -> str:
-    return _styled(text, "bold")
+    return _styled(printable(text), "bold")
 
 
 def level(name: str) -> str:
@@ -118,9 +151,9 @@ def pairs(title: str, values: Mapping[str, str]) -> None:
     """Names and values below each other."""
     width = max(map(len, values), default=0)
     if title:
-        sys.stdout.write(_heading(title) + "\n")
+        say(styled=_heading(title))
     for name, value in values.items():
-        sys.stdout.write(f"  {name:<{width}}  {value}\n")
+        say(f"  {name:<{width}}  {value}")
 
 
 def table(
@@ -141,9 +174,9 @@ def table(
         )
         return "  ".join(padded).rstrip()
 
-    sys.stdout.write(_heading(line([name for name, _ in columns])) + "\n")
+    say(styled=_heading(line([name for name, _ in columns])))
     for cells in rows:
-        sys.stdout.write(line(cells) + "\n")
+        say(line(cells))
 
 
 @contextmanager

@@ -4,6 +4,9 @@ The text format of Prometheus.
 
 from __future__ import annotations
 
+import os
+
+from ..exceptions import printable
 from ..stores.census import Census, Distribution
 from .info import room
 
@@ -15,14 +18,16 @@ __all__ = ["exposition"]
 
 
 def _escaped(text: str) -> str:
+    # The format has an escape for new lines, and none for other oddities.
+    text = "\n".join(map(printable, text.split("\n")))
     for old, new in (("\\", r"\\"), ("\n", r"\n"), ('"', r"\"")):
         text = text.replace(old, new)
     return text
 
 
-def exposition(store: Inspector, census: Census) -> str:
-    """All of it, with the store's directory as the label ``path``."""
-    labels = f'path="{_escaped(store.layout.shown)}"'
+def exposition(store: Inspector, census: Census) -> list[str]:
+    """Its lines, with the store's directory as the label ``path``."""
+    labels = f'path="{_escaped(os.fsdecode(store.layout.root))}"'
     lines: list[str] = []
 
     def gauge(name: str, about: str, value: float) -> None:
@@ -78,7 +83,7 @@ def exposition(store: Inspector, census: Census) -> str:
     histogram("session_bytes", "Size of the data.", census.sizes)
     histogram("session_age_seconds", "Time since creation.", census.ages)
     histogram("session_idle_seconds", "Time since the store.", census.idle)
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _number(value: float) -> str:

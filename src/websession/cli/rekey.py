@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from ..exceptions import CorruptData, SessionStoreError
 from ..record import Keyring
 from ..stores.transfer import COPIED, GONE, THERE, resign, use_application
 from .arguments import Refused, add_json, add_path, inspector, secrets_of
-from .output import print_json, progress
+from .output import complain, print_json, progress, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def _run(options: argparse.Namespace) -> int:
                     counts[resign(store, last, name)] += 1
                 except (CorruptData, SessionStoreError) as error:
                     failed += 1
-                    sys.stderr.write(f"{name.decode('ascii')}: {error}\n")
+                    complain(f"{name.decode('ascii')}: {error}")
             show(number + 1)
     changed = not failed and use_application(store)
     if options.json:
@@ -82,13 +81,13 @@ def _run(options: argparse.Namespace) -> int:
             }
         )
     else:
-        sys.stdout.write(
+        say(
             f"{counts[COPIED]} sessions signed anew, {counts[THERE]} were "
-            f"already, {failed} failed\n"
+            f"already, {failed} failed"
         )
         if changed:
-            sys.stdout.write(
+            say(
                 "from now on the store is opened with the application's "
-                "secret; .key is not used any more\n"
+                "secret; .key is not used any more"
             )
     return 3 if failed else 0

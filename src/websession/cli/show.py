@@ -7,13 +7,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
+from math import isfinite
 
 from ..exceptions import CorruptData
 from .arguments import Refused, add_json, duration, inspector
 from .listing import as_json, serializer_name
-from .output import age, moment, pairs, print_json, progress, size
+from .output import age, moment, pairs, print_json, progress, say, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,8 +139,9 @@ def _show(options: argparse.Namespace) -> int:
         return 0
     pairs(session.handle, _known(session))
     if options.data:
-        text = json.dumps(data, indent=2, ensure_ascii=False, default=repr)
-        sys.stdout.write(text + "\n")
+        text = json.dumps(data, indent=2, ensure_ascii=False)
+        for line in text.split("\n"):
+            say(line)
     return 0
 
 
@@ -171,10 +172,11 @@ def _data(
             "--unsafe-pickle if you trust whoever wrote it"
         )
     try:
-        data = _decoded(number, payload)
+        # What an application's objects say of themselves may fail as well.
+        text = json.dumps(_plain(_decoded(number, payload)))
     except Exception as error:
-        raise CorruptData(f"the data cannot be decoded: {error}") from error
-    plain = json.loads(json.dumps(_plain(data)))
+        raise CorruptData(f"the data cannot be shown: {error}") from error
+    plain = json.loads(text)
     return plain if options.no_redact else _redacted(plain)
 
 
@@ -197,7 +199,9 @@ def _plain(data: object) -> object:
         return {str(key): _plain(value) for key, value in data.items()}
     if isinstance(data, (list, tuple, set, frozenset)):
         return [_plain(value) for value in data]
-    if data is None or isinstance(data, (bool, int, float, str)):
+    if data is None or isinstance(data, (bool, int, str)):
+        return data
+    if isinstance(data, float) and isfinite(data):
         return data
     return repr(data)
 
@@ -225,8 +229,9 @@ def _delete(options: argparse.Namespace) -> int:
         gone = [
             name for name in names if options.dry_run or store.delete(name)
         ]
-        for name in gone:
-            _say(options, name.decode("ascii"))
+        if not options.json:
+            for name in gone:
+                say(name.decode("ascii"))
         count = len(gone)
     else:
         count = _delete_old(store, options)
@@ -234,13 +239,8 @@ def _delete(options: argparse.Namespace) -> int:
         print_json({"deleted": count, "dry_run": options.dry_run})
     else:
         verb = "would be deleted" if options.dry_run else "deleted"
-        sys.stdout.write(f"{count} sessions {verb}\n")
+        say(f"{count} sessions {verb}")
     return 0
-
-
-def _say(options: argparse.Namespace, handle: str) -> None:
-    if not options.json:
-        sys.stdout.write(f"{handle}\n")
 
 
 def _delete_old(store: Inspector, options: argparse.Namespace) -> int:
@@ -253,9 +253,10 @@ def _delete_old(store: Inspector, options: argparse.Namespace) -> int:
                 if session.superseded or session.stored >= before:
                     continue
                 name = session.handle.encode("ascii")
-                if options.dry_run:
-                    _say(options, session.handle)
-                    count += 1
-                else:
+                if not options.dry_run:
                     count += store.delete_older(name, before)
+                    continue
+                count += 1
+                if not options.json:
+                    say(session.handle)
     return count

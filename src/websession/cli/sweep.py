@@ -17,7 +17,7 @@ from .arguments import (
     inspector,
     path_of,
 )
-from .output import age, print_json, progress
+from .output import age, print_json, progress, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ def _run(options: argparse.Namespace) -> int:
             "both, as the application does: --idle 1d"
         )
     if options.print_cron:
-        sys.stdout.write(_CRON.format(command=_command(options)))
+        for line in _CRON.format(command=_command(options)).splitlines():
+            say(line)
         return 0
     store = inspector(options)
     started = time.monotonic()
@@ -126,7 +127,10 @@ def _command(options: argparse.Namespace) -> str:
             words += [f"--{name}", f"{value:g}"]
     if options.allow_network:
         words.append("--allow-network")
-    return shlex.join([*words, "--quiet"])
+    command = shlex.join([*words, "--quiet"])
+    if not command.isprintable():
+        raise Refused(f"{command} cannot stand in a crontab")
+    return command
 
 
 def _sweep(store: Inspector, options: argparse.Namespace) -> tuple[Tally, int]:
@@ -149,9 +153,9 @@ def _sweep(store: Inspector, options: argparse.Namespace) -> tuple[Tally, int]:
 def _report(tally: Tally, done: int, shards: int, took: float) -> None:
     looked_at = tally.live + tally.removed + tally.reaped
     rate = looked_at / max(took, 1e-6)
-    sys.stdout.write(
+    say(
         f"{tally.removed} expired sessions removed, {tally.live} left; "
-        f"{age(took)}, {rate:,.0f} files per second\n"
+        f"{age(took)}, {rate:,.0f} files per second"
     )
     notes: dict[str, int] = {
         "superseded sessions and empty files removed": tally.reaped,
@@ -160,11 +164,11 @@ def _report(tally: Tally, done: int, shards: int, took: float) -> None:
     }
     for what, number in notes.items():
         if number:
-            sys.stdout.write(f"{number} {what}\n")
+            say(f"{number} {what}")
     if done < shards:
-        sys.stdout.write(
+        say(
             f"stopped after {done} of {shards} directories (--budget): the "
-            "next run goes on there\n"
+            "next run goes on there"
         )
 
 

@@ -13,7 +13,7 @@ import time
 
 from ..stores.activity import Activity, Moment
 from .arguments import add_json, add_path, duration, inspector, whole
-from .output import age, clear, is_terminal, print_json, size, table
+from .output import age, clear, is_terminal, print_json, say, size, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ def _cells(moment: Moment, room: int) -> list[str]:
 
 def _draw(store: Inspector, moment: Moment) -> None:
     clear()
-    sys.stdout.write(f"{store.layout.shown}\n")
+    say(store.layout.shown)
     table(_COLUMNS, [_cells(moment, _room(store))])
-    sys.stdout.write("\n")
+    say()
     table(
         [("handle", 32), ("size", -10), ("stored", -9), ("created", -9)],
         (

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 
 from ..stores.verify import Verifier
 from .arguments import add_json, add_path, inspector
-from .output import print_json, progress
+from .output import print_json, progress, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def _run(options: argparse.Namespace) -> int:
             if options.json:
                 print_json(each._asdict())
             else:
-                sys.stdout.write(f"{each.path}: {each.what}{_about(each)}\n")
+                say(f"{each.path}: {each.what}{_about(each)}")
     if options.json:
         print_json(
             {
@@ -80,11 +79,9 @@ def _about(finding: object) -> str:
 
 def _summary(verifier: Verifier, found: int, left: int) -> None:
     verb = "verified" if verifier.without_key is None else "readable"
-    sys.stdout.write(
+    say(
         f"{verifier.sessions} sessions {verb}, {found} findings, "
-        f"{found - left} repaired\n"
+        f"{found - left} repaired"
     )
     if verifier.without_key is not None:
-        sys.stdout.write(
-            f"authenticity was not checked: {verifier.without_key}\n"
-        )
+        say(f"authenticity was not checked: {verifier.without_key}")

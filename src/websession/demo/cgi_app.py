@@ -74,11 +74,12 @@ def main() -> int:
         return 2
     from websession import SessionStoreError
     from websession.demo.app import default_directory, make_app
+    from websession.exceptions import printable
 
     try:
         app = make_app(default_directory())
     except SessionStoreError as error:
-        sys.stderr.write(f"websession demo: {error}\n")
+        sys.stderr.write(f"websession demo: {printable(str(error))}\n")
         sys.stdout.write(
             "Status: 503 Service Unavailable\r\n"
             "Content-Type: text/plain; charset=utf-8\r\n\r\n"

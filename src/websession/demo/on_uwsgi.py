@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 
+from ..cli.output import complain
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
@@ -62,8 +64,9 @@ def run(
         if _wait(process):
             return 0
         log.seek(0)
-        sys.stderr.write(log.read().decode("utf-8", "replace"))
-        sys.stderr.write(f"uWSGI ended with status {process.returncode}\n")
+        for line in log.read().decode("utf-8", "replace").splitlines():
+            complain(line)
+        complain(f"uWSGI ended with status {process.returncode}")
         return 1
 
 

@@ -17,6 +17,7 @@ import time
 from contextlib import contextmanager
 
 from .. import FileStore, SessionException, WebSession
+from ..cli.output import say
 from .app import ID_LENGTH
 from .load import HOST, Client, Tally, drive, problems
 
@@ -132,11 +133,11 @@ def run(
         shutil.rmtree(directory, ignore_errors=True)
         signal.signal(signal.SIGTERM, before)
     if wrong:
-        sys.stdout.write(f"FAILED: {'; '.join(wrong)}\n")
+        say(f"FAILED: {'; '.join(wrong)}")
         return 1
-    sys.stdout.write(
+    say(
         "OK: every acknowledged update is there, and a deleted session "
-        "stayed deleted\n"
+        "stayed deleted"
     )
     return 0
 
@@ -159,10 +160,12 @@ def _test(
         wrong.append(refused)
     requests = sum(len(own) for tally in tallies for own in tally.counters)
     pids = set().union(*(tally.pids for tally in tallies))
-    sys.stdout.write(
+    say(
         f"{server}, {backend} backend: {requests} requests in {took:.1f} s, "
-        f"{requests / took:.0f} requests per second\n"
+        f"{requests / took:.0f} requests per second"
+    )
+    say(
         f"{clients} clients, {len(cookies)} sessions, "
-        f"{len(pids)} of {workers} workers seen\n"
+        f"{len(pids)} of {workers} workers seen"
     )
     return wrong

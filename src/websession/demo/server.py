@@ -10,7 +10,8 @@ import socket
 import sys
 from contextlib import contextmanager
 
-from ..exceptions import SessionStoreError
+from ..cli.output import complain, say
+from ..exceptions import SessionStoreError, printable
 from . import on_gunicorn, on_uwsgi, on_wsgiref
 from .app import make_app
 from .site import IDLE, LIFETIME
@@ -129,7 +130,7 @@ def _serve(
         return _fail(str(error))
     host, port = listener.getsockname()[:2]
     start = _START.format(
-        where=f"Sessions are in {directory} ({fate}).",
+        where=f"Sessions are in {printable(directory)} ({fate}).",
         workers=workers,
         server=server,
         url=f"http://{f'[{host}]' if ':' in host else host}:{port}/",
@@ -138,7 +139,8 @@ def _serve(
     )
 
     def announce() -> None:
-        sys.stdout.write(start)
+        for line in start.splitlines():
+            say(line)
         sys.stdout.flush()
 
     run: Run = SERVERS[server].run
@@ -146,5 +148,5 @@ def _serve(
 
 
 def _fail(sentence: str) -> int:
-    sys.stderr.write(f"websession demo: {sentence}\n")
+    complain(f"websession demo: {sentence}")
     return 1

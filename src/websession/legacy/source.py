@@ -8,7 +8,7 @@ import os
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ..exceptions import SessionStoreError, UnsafeStore
+from ..exceptions import SessionStoreError, UnsafeStore, printable
 from ..ids import handle
 
 if TYPE_CHECKING:
@@ -82,9 +82,10 @@ class SessionFiles:
             ) from error
         # A sticky directory is /tmp: others cannot replace our files there.
         if info.st_mode & _OTHERS_MAY_WRITE and not info.st_mode & 0o1000:
+            shown = printable(self._path)
             raise UnsafeStore(
-                f"others may write to {self._path}, and its sessions are "
-                f"unpickled: chmod go-w {self._path}"
+                f"others may write to {shown}, and its sessions are "
+                f"unpickled: chmod go-w {shown}"
             )
 
     def accepts(self, session_id: str) -> bool:
@@ -113,8 +114,8 @@ class SessionFiles:
             logging.getLogger("websession").warning(
                 "session %s in %s cannot be read, it stays there: %s",
                 handle(session_id).decode("ascii"),
-                self._path,
-                error,
+                printable(self._path),
+                printable(str(error)),
             )
             return None
 

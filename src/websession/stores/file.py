@@ -135,7 +135,7 @@ class FileStore:
     @property
     def path(self) -> str:
         """The directory, absolute."""
-        return self._layout.shown
+        return os.fsdecode(self._layout.root)
 
     @property
     def backend(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from errno import EEXIST
 
-from ..exceptions import SessionStoreError, UnsafeStore
+from ..exceptions import SessionStoreError, UnsafeStore, printable
 from ..record import Keyring
 from .errors import loud
 from .safety import (
@@ -63,6 +63,7 @@ class Layout:
 
     Attributes:
         root: absolute path, resolved once.
+        shown: the same for people.
         digits: how many digits of a handle name its shard.
         shards: how many there are.
         marker: the lines of ``.websession``.
@@ -87,7 +88,7 @@ class Layout:
         if not os.fsencode(path):
             raise ValueError("the path of the store is empty")
         self.root = os.path.realpath(os.fsencode(path))
-        self.shown = os.fsdecode(self.root)
+        self.shown = printable(os.fsdecode(self.root))
         for secret in secrets:
             Keyring.derive(secret)  # before anything is made
         self._secrets = secrets
@@ -189,7 +190,7 @@ class Layout:
                 EEXIST,
                 "not a session store, and not empty (there is "
                 f"{os.fsdecode(min(others))!r}): name a new directory",
-                self.shown,
+                os.fsdecode(self.root),
             )
         key = b"application"
         if not own_secrets:

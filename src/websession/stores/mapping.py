@@ -18,6 +18,7 @@ from ..exceptions import (
     InvalidSessionId,
     MaxSessionCountExceeded,
     SessionRenewed,
+    printable,
 )
 from ..record import SessionRecord, is_expired, later
 from .keep import KEEP, SessionInfo
@@ -287,7 +288,8 @@ class MappingStore:
                 import logging
 
                 logging.getLogger("websession").warning(
-                    "sweep: a session could not be looked at: %s", error
+                    "sweep: a session could not be looked at: %s",
+                    printable(str(error)),
                 )
         return removed
 

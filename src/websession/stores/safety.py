@@ -9,7 +9,7 @@ import os
 from errno import ENOTDIR
 from stat import S_ISDIR, S_ISREG, S_ISVTX, S_IWOTH
 
-from ..exceptions import SessionStoreError, UnsafeStore
+from ..exceptions import SessionStoreError, UnsafeStore, printable
 
 __all__ = [
     "TEMPORARY",
@@ -83,10 +83,10 @@ def sync_directory(path: bytes) -> None:
 
 def check_directory(root: bytes) -> None:
     """UnsafeStore, unless only this user can reach into the directory."""
-    shown = os.fsdecode(root)
+    shown = printable(os.fsdecode(root))
     info = os.lstat(root)
     if not S_ISDIR(info.st_mode):
-        raise SessionStoreError(ENOTDIR, "not a directory", shown)
+        raise SessionStoreError(ENOTDIR, "not a directory", os.fsdecode(root))
     if info.st_uid != os.geteuid():
         raise UnsafeStore(
             f"{shown} belongs to user {info.st_uid}, this process runs as "
@@ -102,10 +102,11 @@ def check_directory(root: bytes) -> None:
         parent = os.path.dirname(parent)
         mode = os.stat(parent).st_mode
         if mode & S_IWOTH and not mode & S_ISVTX:
+            above = printable(os.fsdecode(parent))
             raise UnsafeStore(
-                f"anybody can replace {shown}, since {os.fsdecode(parent)} "
-                f"is writable by all without the sticky bit: "
-                f"chmod o-w {os.fsdecode(parent)}, or use another directory"
+                f"anybody can replace {shown}, since {above} is writable by "
+                f"all without the sticky bit: chmod o-w {above}, or use "
+                "another directory"
             )
 
 
@@ -168,7 +169,8 @@ def read_file(path: bytes) -> bytes | None:
             or info.st_mode & 0o077
         ):
             raise UnsafeStore(
-                f"{os.fsdecode(path)} must be a regular file of this user "
+                f"{printable(os.fsdecode(path))} must be a regular file of "
+                f"this user "
                 f"with mode 600, it has mode {info.st_mode & 0o777:03o}"
             )
         raw = b""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from ..exceptions import SessionBusy
+from ..exceptions import SessionBusy, printable
 from .layout import DAMAGED, LOCKS
 from .locks import try_lock
 from .safety import TEMPORARY
@@ -60,7 +60,9 @@ def set_aside(
         return
     if moved:
         log.warning(
-            "session %s is unreadable, moved to %s", shown, os.fsdecode(target)
+            "session %s is unreadable, moved to %s",
+            shown,
+            printable(os.fsdecode(target)),
         )
 
 
@@ -168,7 +170,7 @@ class Sweeper:
             import logging
 
             logging.getLogger("websession").warning(
-                "automatic sweep failed: %s", error
+                "automatic sweep failed: %s", printable(str(error))
             )
 
     def _is_due(self, now: float) -> bool:
@@ -259,7 +261,7 @@ class Sweeper:
 
             logging.getLogger("websession").warning(
                 "sweep of %s: %d files could not be looked at: %s",
-                os.fsdecode(directory),
+                printable(os.fsdecode(directory)),
                 swept.failed,
                 os.strerror(swept.error) if swept.error else "not ours",
             )

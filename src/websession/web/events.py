@@ -5,6 +5,8 @@ Session Management: log the life of a session).
 
 from __future__ import annotations
 
+from ..exceptions import printable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
@@ -81,5 +83,5 @@ def log_event(event: SessionEvent) -> None:
         "session %s: %s%s",
         event.handle,
         event.name,
-        event.detail and f" ({event.detail})",
+        event.detail and f" ({printable(event.detail)})",
     )
