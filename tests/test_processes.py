@@ -321,6 +321,36 @@ def test_a_killed_lock_holder_frees_the_session(ws, root):
         pass
 
 
+def test_the_note_of_a_lock_holder_is_one_short_line(ws, root):
+    sid = ws.newSession()
+    with ws.lockSession(sid, label="\x1b[2J\n\udcff" * 10_000):
+        (note,) = (root / ".locks").glob("*.holder")
+        text = note.read_text("utf-8")
+    assert text.isprintable()
+    assert r", \x1b[2J\n\udcff\x1b" in text
+    assert len(text) < 200
+
+
+def test_whatever_stands_in_the_note_is_told_in_one_harmless_line(ws, root):
+    sid = ws.newSession()
+
+    def try_it(number):
+        try:
+            with ws.lockSession(sid, timeout=0.01):
+                return "no exclusion"
+        except SessionLocked as error:
+            return str(error)
+
+    with ws.lockSession(sid):
+        (note,) = (root / ".locks").glob("*.holder")
+        note.write_bytes(b"\x1b[2J\xff\xc2\x9b\n" * 500)
+        (message,) = in_processes(1, try_it)
+    shown = "\\x1b[2J\N{REPLACEMENT CHARACTER}\\x9b\\n"
+    assert f"locked by {shown * 2}" in message
+    assert message.isprintable()
+    assert len(message) < 300
+
+
 def test_only_one_process_sweeps_at_a_time(make_store, clock):
     from websession.stores.locks import try_lock
 

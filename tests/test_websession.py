@@ -723,6 +723,38 @@ def test_lock_excludes_other_threads_and_names_the_holder(make_any):
         pass
 
 
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("GET /\x1b[2J\x9b\n\u202e\udcff", r"GET /\x1b[2J\x9b\n\u202e\udcff"),
+        ("GET /" + "x" * 100_000, "GET /xxx"),
+        ("GET /" + "\n" * 100_000, r"GET /\n\n\n"),
+    ],
+    ids=["odd", "long", "lines"],
+)
+def test_a_lock_shows_its_label_in_one_harmless_line(make_any, label, shown):
+    ws = make_any()
+    sid = ws.newSession()
+    caught = []
+
+    def other():
+        try:
+            with ws.lockSession(sid, timeout=0.01):
+                pass
+        except SessionLocked as error:
+            caught.append(error)
+
+    with ws.lockSession(sid, label=label):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    message = str(caught[0])
+    assert shown in message
+    assert message.isprintable()
+    assert len(message) < 300
+    assert str(pickle.loads(pickle.dumps(caught[0]))) == message
+
+
 # The rest of the original's surface
 
 

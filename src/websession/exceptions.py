@@ -58,6 +58,10 @@ def printable(text: str) -> str:
     )
 
 
+# Process, time, handle, and a label of some words.
+_LONGEST_HOLDER = 200
+
+
 class SessionException(Exception):
     """
     Base of all exceptions of this package.
@@ -220,11 +224,15 @@ class SessionLocked(SessionException, TimeoutError):
     ``lockSession`` did not get the lock in time.
 
     Args:
-        holder: who has it, as far as it is known.
+        holder: who has it, as far as it is known; made printable, and cut
+            where that takes more than 200 characters.
         timeout: how long was waited, in seconds.
     """
 
     def __init__(self, holder: str, timeout: float) -> None:
+        holder = printable(holder)
+        if len(holder) > _LONGEST_HOLDER:
+            holder = holder[: _LONGEST_HOLDER - 3] + "..."
         super().__init__(
             f"session is locked by {holder}; gave up after {timeout:g} s"
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from _thread import get_ident
 
-from ..exceptions import SessionLocked, SessionStoreError
+from ..exceptions import SessionLocked, SessionStoreError, printable
 from .errors import loud
 from .layout import LOCKS
 from .safety import open_note, read_file
@@ -26,6 +26,7 @@ __all__ = ["StripeLock", "file_lock", "try_lock"]
 
 _POLL_INTERVAL = 0.01
 _STRIPE_DIGITS = 4
+_LONGEST_LABEL = 100
 
 
 def file_lock(path: bytes) -> BaseFileLock:
@@ -85,7 +86,8 @@ class StripeLock:
         layout: the store's directory.
         name: the session's handle.
         timeout: seconds to wait.
-        label: what others are told about the holder.
+        label: what others are told about the holder, in a hundred characters
+            at most.
     """
 
     __slots__ = ("_key", "_label", "_layout", "_name", "_path", "_timeout")
@@ -138,8 +140,8 @@ class StripeLock:
         text = f"process {os.getpid()} since {since}"
         text += f", session {self._name.decode('ascii')}"
         if self._label:
-            text += f", {self._label}"
-        self._note(text.encode("utf-8", "replace"))
+            text += f", {printable(self._label)[:_LONGEST_LABEL]}"
+        self._note(text.encode("utf-8"))
         return lock
 
     def _note(self, text: bytes) -> None:
