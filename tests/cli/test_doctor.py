@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+from contextlib import contextmanager
 
 import pytest
 
+from conftest import missing
 from console import plain
 from support import Child
 from test_disk import mounted
@@ -174,6 +177,60 @@ def test_a_disk_that_fills_while_it_is_looked_at(checks, tmp_path):
         found = checks(disk, status=3)
         assert has(found["error"], "trying that failed: No space left")
         assert list(disk.iterdir()) == []
+
+
+@contextmanager
+def disk_of(kind, path, *options):
+    """A new file system of that kind."""
+    image = path.with_suffix(".image")
+    image.write_bytes(b"")
+    os.truncate(image, 16 << 20)
+    path.mkdir()
+    try:
+        subprocess.run(
+            [f"mkfs.{kind}", "-q", "-F", *options, image], check=True
+        )
+        subprocess.run(
+            ["mount", "-t", kind, "-o", "loop", image, path], check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        missing(f"{kind}, and the right to mount it from a file (root)")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", path], check=True)
+        path.rmdir()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("kind", "options", "warned"),
+    [
+        ("ext4", [], False),
+        ("ext4", ["-O", "^has_journal"], True),
+        ("ext3", [], False),
+        ("ext2", [], True),
+    ],
+    ids=["ext4", "ext4 without", "ext3", "ext2"],
+)
+def test_a_disk_without_a_journal(tmp_path, kind, options, warned):
+    disk = tmp_path / "disk"
+    for above in [tmp_path, *tmp_path.parents]:
+        above.chmod(above.stat().st_mode | 0o055)
+
+    def look(place, user):
+        os.setuid(user)
+        return [tuple(each) for each in fitness.examine(str(place), False)]
+
+    with disk_of(kind, disk, *options):
+        (disk / "theirs").mkdir(mode=0o700)
+        os.chown(disk / "theirs", 65534, 65534)
+        for place, user in (disk / "new", 0), (disk / "theirs", 65534):
+            found = Child(look, place, user).result()
+            what = f"{kind} without a journal"
+            told = [each for each in found if what in each[1]]
+            assert len(told) == warned
+            assert all(level == "warning" for level, _, _ in told)
 
 
 def test_a_network_file_system(checks, root, ws, monkeypatch, backend):

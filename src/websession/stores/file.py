@@ -64,7 +64,8 @@ class FileStore:
             verify (rotation). None: a random key in the store's ``.key``.
         durability: ``"none"`` survives any crash of processes; ``"data"``
             also a power loss (``fdatasync`` at each write); ``"full"`` also
-            makes creation and removal durable, so that a log-out stays.
+            makes creation and removal durable, so that a log-out stays. Both
+            need a file system with a journal or the like.
         max_size: largest serialised data in bytes, default 1 MiB, at most
             32 MiB.
         shards: directories to spread a new store over: 16, 256 (default) or

@@ -150,10 +150,31 @@ def _mount(place: str, allow_network: bool) -> Iterator[Check]:
         )
     else:
         yield Check(OK, f"a local file system: {shown}")
+    if _has_no_journal(place, kind):
+        yield Check(
+            WARNING,
+            f"{kind} without a journal: after a power loss and its repair "
+            "names may lead to other files, so that durability data and full "
+            "keep nothing here",
+            "unmount it and give it one (tune2fs -j DEVICE), or use another "
+            "directory",
+        )
     if "ro" in options.split(","):
         yield Check(
             ERROR, f"mounted read-only: {shown}", "choose another directory"
         )
+
+
+def _has_no_journal(place: str, kind: str) -> bool:
+    """Of the ext family, as far as the kernel tells."""
+    device = os.stat(place).st_dev
+    link = f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"
+    name = os.path.basename(os.path.realpath(link))
+    try:
+        with open(f"/sys/fs/ext4/{name}/journal_task") as file:
+            return file.read().strip() == "<none>"
+    except OSError:
+        return kind == "ext2"
 
 
 def _cleaners(place: str) -> Iterator[Check]:
