@@ -20,6 +20,7 @@ import websession
 from console import handle_of
 from support import file_of, started
 from websession import CorruptData, FileStore, WebSession
+from websession.cli import output
 from websession.exceptions import printable
 
 # What clears a terminal, in seven bits and in eight; a new line and a title;
@@ -64,6 +65,16 @@ def test_one_place_writes_to_the_terminal():
             ):
                 found.add(str(path.relative_to(package)))
     assert found == WRITERS
+
+
+def test_everything_that_is_written_is_printable(capsys):
+    output.say(ODD)
+    output.complain(ODD)
+    output.pairs(ODD, {ODD: ODD})
+    output.table([(ODD, 5)], [[ODD]])
+    out, err = capsys.readouterr()
+    assert harmless(out).count(SHOWN) == 6
+    assert harmless(err) == SHOWN + "\n"
 
 
 @pytest.fixture

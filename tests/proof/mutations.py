@@ -43,6 +43,7 @@ ORDER = "tests/proof/test_linearizable.py"
 MODEL, SOAK = "tests/proof/test_model.py", "tests/proof/test_soak.py"
 FUZZ, SAFE = "tests/proof/test_fuzz.py", "tests/proof/test_security.py"
 LIMIT, RACES = "tests/test_own_limit.py", "tests/test_races.py"
+SHOWN, DOCTOR = "tests/cli/test_terminal.py", "tests/cli/test_doctor.py"
 RECORD, HOSTILE = "tests/test_record.py", "tests/test_hostile_files.py"
 
 MUTATIONS = [
@@ -591,6 +592,98 @@ MUTATIONS = [
         "_MOST_VALUES = 4",
         "_MOST_VALUES = 400",
         FUZZ + " tests/test_cookie.py",
+    ),
+    # What is shown
+    Mutation(
+        "control characters of eight bits are printable",
+        "src/websession/exceptions.py",
+        "        if each.isprintable()\n",
+        '        if each.isprintable() or "\\x80" <= each < "\\xa0"\n',
+        SHOWN,
+    ),
+    Mutation(
+        "commands print what comes",
+        "src/websession/cli/output.py",
+        'f"{styled}{printable(text)}\\n"',
+        'f"{styled}{text}\\n"',
+        SHOWN,
+    ),
+    Mutation(
+        "complaints print what comes",
+        "src/websession/cli/output.py",
+        'sys.stderr.write(f"{printable(text)}\\n")',
+        'sys.stderr.write(f"{text}\\n")',
+        SHOWN,
+    ),
+    Mutation(
+        "headings print what comes",
+        "src/websession/cli/output.py",
+        "_styled(printable(text), ",
+        "_styled(text, ",
+        SHOWN,
+    ),
+    Mutation(
+        "wrong arguments are repeated as they are",
+        "src/websession/cli/arguments.py",
+        "super().error(printable(message))",
+        "super().error(message)",
+        SHOWN,
+    ),
+    Mutation(
+        "JSON has NaN",
+        "src/websession/cli/output.py",
+        "json.dumps(value, allow_nan=False)",
+        "json.dumps(value)",
+        SHOWN,
+    ),
+    Mutation(
+        "JSON is as the terminal takes it",
+        "src/websession/cli/output.py",
+        "json.dumps(value, allow_nan=False)",
+        "json.dumps(value, allow_nan=False, ensure_ascii=False)",
+        SHOWN,
+    ),
+    Mutation(
+        "NaN in data is a number",
+        "src/websession/cli/show.py",
+        "isinstance(data, float) and isfinite(data)",
+        "isinstance(data, float)",
+        SHOWN,
+    ),
+    Mutation(
+        "messages have paths as they are",
+        "src/websession/stores/layout.py",
+        "self.shown = printable(os.fsdecode(self.root))",
+        "self.shown = os.fsdecode(self.root)",
+        SHOWN,
+    ),
+    Mutation(
+        "a disk without a journal is as good as others",
+        "src/websession/stores/fitness.py",
+        'return file.read().strip() == "<none>"',
+        "return False",
+        DOCTOR,
+    ),
+    Mutation(
+        "the holder of a lock is shown as it is",
+        "src/websession/exceptions.py",
+        "        holder = printable(holder)\n",
+        "",
+        "tests/test_websession.py",
+    ),
+    Mutation(
+        "the holder of a lock is shown in any length",
+        "src/websession/exceptions.py",
+        "if len(holder) > _LONGEST_HOLDER",
+        "if False",
+        "tests/test_websession.py",
+    ),
+    Mutation(
+        "the note of a lock's holder is of any length",
+        "src/websession/stores/locks.py",
+        "[:_LONGEST_LABEL]",
+        "",
+        "tests/test_processes.py",
     ),
 ]
 
