@@ -9,10 +9,12 @@ from __future__ import annotations
 import dbm.dumb
 import os
 import shelve
+import signal
 
 import pytest
 
 from console import Console
+from support import Child
 from websession import FileStore, WebSession
 
 NO_EXTENSION = os.environ.get("WEBSESSION_TEST_NO_EXTENSION") == "1"
@@ -30,6 +32,20 @@ def missing(what):
     if IN_CI:
         pytest.fail(f"CI must have {what}")
     pytest.skip(f"needs {what}")
+
+
+# Whoever starts the tests in the background of a shell passes on that SIGINT
+# is ignored; the servers of the tests are stopped with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def no_child_is_left():
+    """What a failed test has left behind fails no other one."""
+    yield
+    for child in list(Child.alive):
+        child.kill()
+        child.wait()
 
 
 class Clock:

@@ -12,12 +12,15 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import ClassVar
 
 from websession.ids import handle
 
 
 class Child:
     """A forked process that runs a function; its result comes over a pipe."""
+
+    alive: ClassVar[list[Child]] = []
 
     def __init__(self, func, *args):
         read_end, write_end = os.pipe()
@@ -39,6 +42,7 @@ class Child:
         os.close(write_end)
         self.pipe = os.fdopen(read_end, "rb")
         self.status = None
+        self.alive.append(self)
 
     def kill(self, number=signal.SIGKILL):
         os.kill(self.pid, number)
@@ -48,6 +52,7 @@ class Child:
         if self.status is None:
             self.status = os.waitpid(self.pid, 0)[1]
             self.pipe.close()
+            self.alive.remove(self)
         return self.status
 
     def result(self):

@@ -172,6 +172,29 @@ def test_a_damaged_marker_is_an_error(root, text):
         FileStore(root)
 
 
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda root: root.chmod(0o755),
+        lambda root: root.parent.chmod(0o777),
+        lambda root: (root / ".key").chmod(0o644),
+        lambda root: (root / ".key").unlink(),
+        lambda root: (root / ".websession").write_text("x"),
+        lambda root: (root / ".websession").rename(root / "odd\x9b"),
+    ],
+    ids=["open", "parent", "key", "no-key", "damaged", "no-store"],
+)
+def test_what_is_wrong_is_said_in_one_harmless_line(tmp_path, break_it):
+    """Whatever stands in the path: applications log this."""
+    root = tmp_path / "a\x1b[2J\x9b\n\u202e\udcff" / "sessions"
+    assert FileStore(root).path == str(root)
+    break_it(root)
+    with pytest.raises(SessionStoreError) as caught:
+        FileStore(root)
+    assert r"\x1b[2J\x9b\n\u202e\udcff" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
 def test_secrets_of_the_application_leave_no_key(root):
     FileStore(root, secret="a secret of 16 b")
     assert not (root / ".key").exists()

@@ -655,7 +655,7 @@ MUTATIONS = [
         "src/websession/stores/layout.py",
         "self.shown = printable(os.fsdecode(self.root))",
         "self.shown = os.fsdecode(self.root)",
-        SHOWN,
+        "tests/test_opening.py",
     ),
     Mutation(
         "a disk without a journal is as good as others",
