@@ -179,14 +179,12 @@ def test_signal_handlers_that_use_the_same_session(ws):
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     try:
         turns = 0
-        deadline = time.monotonic() + 1
-        while time.monotonic() < deadline:
+        while len(fired) < 200:
             ws.updateSession(sid, count("loop"))
             turns += 1
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
-    assert len(fired) > 50
     assert ws.retrieveSession(sid) == {"loop": turns, "handler": len(fired)}
 
 
