@@ -8,26 +8,65 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import subprocess
 
 import pytest
 
 from conftest import missing
-from support import Child, file_of, open_descriptors
-from websession import FileStore, SessionStoreError, WebSession
+from support import Child, file_of, open_descriptors, session_files
+from websession import (
+    FileStore,
+    InvalidSessionId,
+    SessionStoreError,
+    WebSession,
+)
+from websession.stores.inspect import Inspector
 
 
 @contextlib.contextmanager
-def mounted(path, options):
+def mounted(path, options, kind="tmpfs", source="none"):
     path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "none", str(path)]
+    command = ["mount", "-t", kind, "-o", options, str(source), str(path)]
     done = subprocess.run(command, capture_output=True)
     if done.returncode:
-        missing("the right to mount a tmpfs (root)")
+        missing(f"the right to mount {kind} (root), and a kernel that has it")
+    path.chmod(0o700)
     try:
         yield
     finally:
         subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+# What makes a file system in a file, of how many MiB, and where it is full: of
+# data, or of names.
+DISKS = {
+    "btrfs": (["mkfs.btrfs", "-q", "-m", "single", "-d", "single"], 48),
+    "ext4": (["mkfs.ext4", "-q", "-m", "0", "-N", "1000"], 8),
+    "ext4 without inodes": (["mkfs.ext4", "-q", "-m", "0", "-N", "64"], 8),
+    "tmpfs": (None, 0),
+    "tmpfs without inodes": (None, 0),
+}
+
+
+@pytest.fixture(params=DISKS)
+def disk(request, tmp_path):
+    """A small file system."""
+    command, size = DISKS[request.param]
+    place = tmp_path / "disk"
+    if command is None:
+        count = 40 if request.param.endswith("inodes") else 4000
+        with mounted(place, f"size=1m,nr_inodes={count}"):
+            yield place
+        return
+    if shutil.which(command[0]) is None:
+        missing(command[0])
+    image = tmp_path / "image"
+    with open(image, "wb") as file:
+        file.truncate(size << 20)
+    subprocess.run([*command, image], check=True, stderr=subprocess.DEVNULL)
+    with mounted(place, "loop", request.param.split()[0], image):
+        yield place
 
 
 def fill(path):
@@ -38,32 +77,128 @@ def fill(path):
                 file.write(bytes(4096))
 
 
+def written_out(disk):
+    subprocess.run(["sync", "-f", disk], check=True)
+
+
+def exhaust(disk):
+    """Takes all that is left, names too, until nothing more can be made."""
+    filler = disk / "filler"
+    filler.mkdir()
+    number = 0
+    # Again, since what is written out takes less, or more, than was thought.
+    for _ in range(4):
+        for size in (1 << 20, 4096, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    with open(filler / f"{number}", "wb", 0) as file:
+                        number += 1
+                        # Nothing that a file system would compress.
+                        if file.write(os.urandom(size)) < size:
+                            break
+        for size in (3900, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    (filler / f"{number}").symlink_to("x" * size)
+                    number += 1
+        written_out(disk)
+    return filler
+
+
+@contextlib.contextmanager
+def no_room():
+    """It works, or says that the disk is full."""
+    try:
+        yield
+    except SessionStoreError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+
+
+class Full:
+    """
+    A store on a full disk, with sessions that have a time of their own.
+
+    Attributes:
+        old: IDs of sessions that are over.
+        new: those of sessions in force.
+    """
+
+    def __init__(self, disk, backend, clock, **options):
+        options = {"sweep_interval": 0, "shards": 16, **options}
+        self.clock = clock
+        store = FileStore(disk / "s", backend=backend, **options)
+        self.ws = WebSession(store, 0, 100, maxSessionCount=500, clock=clock)
+        # As many as make each directory that there will ever be.
+        self.old = [self.ws.newSession() for _ in range(8)]
+        clock.move(200)
+        self.new = [self.ws.newSession() for _ in range(8)]
+        written_out(disk)
+        self.filler = exhaust(disk)
+
+    def empty(self):
+        shutil.rmtree(self.filler)
+        written_out(self.filler.parent)
+
+
 @pytest.mark.root
-@pytest.mark.parametrize("limit", [None, 500])
-def test_a_full_disk_loses_nothing_and_says_so(tmp_path, backend, limit):
-    disk = tmp_path / "disk"
-    with mounted(disk, "size=1m,mode=700"):
-        store = FileStore(disk / "s", backend=backend, sweep_interval=0)
-        ws = WebSession(store, maxSessionCount=limit)
-        sid = ws.newSession()
-        ws.storeSession(sid, "old")
-        fill(disk / "filler")
-        before = open_descriptors()
-        with pytest.raises(SessionStoreError) as caught:
-            ws.storeSession(sid, "x" * 200_000)
-        assert caught.value.errno == errno.ENOSPC
-        assert ws.retrieveSession(sid) == "old"
-        with pytest.raises(SessionStoreError) as caught:
-            for _ in range(300):
-                ws.newSession()
-        assert caught.value.errno == errno.ENOSPC
-        ws.storeSession(sid, "small things still fit in place")
-        assert ws.retrieveSession(sid) == "small things still fit in place"
-        assert open_descriptors() == before
-        (disk / "filler").unlink()
-        ws.storeSession(sid, "y" * 200_000)
-        assert ws.retrieveSession(sid) == "y" * 200_000
-        assert ws.countSessions() == len(ws.listSessions())
+@pytest.mark.parametrize("durability", ["none", "full"])
+def test_a_log_out_works_on_a_full_disk(disk, backend, clock, durability):
+    full = Full(disk, backend, clock, durability=durability)
+    ws, new = full.ws, full.new
+    before = open_descriptors()
+    for sid in new[:4]:
+        ws.deleteSession(sid)
+        with pytest.raises(InvalidSessionId):
+            ws.retrieveSession(sid)
+    # Never too few: the limit holds.
+    there = len(ws.listSessions())
+    assert there == 12
+    assert there <= ws.countSessions() <= 16
+    with pytest.raises(InvalidSessionId):
+        ws.retrieveSession(full.old[0])
+    for sid in new[4:]:
+        # In place, or as the copy that it is on btrfs.
+        with no_room():
+            ws.touchSession(sid)
+        assert ws.retrieveSession(sid) == "_created_"
+    assert open_descriptors() == before
+    full.empty()
+    ws.newSession()
+    ws.cleanUp()
+    assert ws.countSessions() == len(ws.listSessions()) == 5
+
+
+@pytest.mark.root
+def test_a_full_disk_is_cleaned_up(disk, backend, clock, root):
+    full = Full(disk, backend, clock)
+    before = open_descriptors()
+    assert not (disk / "s" / ".locks").exists()
+    assert full.ws.cleanUp() == 8
+    assert len(full.ws.listSessions()) == 8
+    assert full.ws.cleanUp() == 0
+    assert open_descriptors() == before
+    full.empty()
+    full.ws.cleanUp()
+    assert full.ws.countSessions() == 8
+    assert Inspector(disk / "s").sweep_note().last.live == 8
+
+
+@pytest.mark.root
+def test_new_sessions_sweep_a_full_disk(disk, backend, clock, caplog):
+    """By slices, which go on where the last one stopped all the same."""
+    options = {"sweep_interval": 1e6, "sweep_budget": 1e-9}
+    full = Full(disk, backend, clock)
+    store = FileStore(disk / "s", backend=backend, **options)
+    ws = WebSession(store, 0, 100, clock=clock)
+    for _ in range(16):
+        with no_room():
+            full.new.append(ws.newSession())
+        clock.move(1)
+    there = {path.parent.name + path.name for path in session_files(disk)}
+    assert len(full.ws.listSessions()) == len(full.new), there
+    said = [line for line in caplog.messages if "cannot be noted" in line]
+    assert len(said) <= 1
 
 
 @pytest.mark.root
@@ -71,12 +206,13 @@ def test_a_read_only_mount_can_still_be_read(tmp_path, backend):
     disk = tmp_path / "disk"
     with mounted(disk, "size=1m,mode=700"):
         store = FileStore(disk / "s", backend=backend, sweep_interval=0)
-        ws = WebSession(store, 0, 3600)
+        ws = WebSession(store, 0, 3600, maxSessionCount=50)
         sid = ws.newSession()
         remount = ["mount", "-o", "remount,ro", str(disk)]
         subprocess.run(remount, check=True)
         again = WebSession(FileStore(disk / "s", backend=backend), 0, 3600)
         assert again.retrieveSession(sid) == "_created_"
+        assert again.countSessions() == 1
         for call in (
             lambda: again.storeSession(sid, "new"),
             lambda: again.deleteSession(sid),

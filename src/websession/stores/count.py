@@ -11,14 +11,13 @@ Lock order: the count, then a session.
 
 from __future__ import annotations
 
-import os
-
 from .. import _status as status
 from .layout import COUNT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
     from typing import TypeVar
 
     from .layout import Layout
@@ -35,34 +34,50 @@ class SessionCount:
 
     Args:
         layout: the store's directory.
+        backend: the store's.
         timeout: longest wait for the count's lock, in seconds.
     """
 
-    def __init__(self, layout: Layout, timeout: float) -> None:
+    def __init__(
+        self, layout: Layout, backend: ModuleType, timeout: float
+    ) -> None:
         self._layout = layout
         self._path = layout.join(COUNT)
+        self._exists = backend.exists
         self._timeout = timeout
 
-    def _with_ledger(
+    def _counted(
         self,
-        make: bool,
-        action: Callable[[Ledger], T],
-        without: Callable[[], T],
+        name: bytes,
+        counted: Callable[[Ledger], T],
+        action: Callable[[], T],
     ) -> T:
         """
-        Does something with the count locked, or without it if no limit was
-        ever used here and none is now.
+        Does something to a session, or what its handle begins with, and with
+        the count locked if there is one.
         """
-        if not make:
-            try:
-                os.stat(self._path)
-            except FileNotFoundError:
-                return without()
+        if not self._exists(self._path):
+            return self._uncounted(name, action)
         from .ledger import with_ledger
 
         return with_ledger(
-            self._layout, self._path, make, self._timeout, action, without
+            self._layout,
+            self._path,
+            self._timeout,
+            counted,
+            lambda: self._uncounted(name, action),
         )
+
+    def _uncounted(self, name: bytes, action: Callable[[], T]) -> T:
+        """
+        The same, as nobody counts. Whoever has begun to meanwhile may have
+        come by before it was done, or after: the shard is counted again.
+        """
+        try:
+            return action()
+        finally:
+            if self._exists(self._path):
+                self.audit(self._layout.shard(name), True)
 
     def create(
         self, name: bytes, limit: int | None, action: Callable[[], int]
@@ -83,7 +98,13 @@ class SessionCount:
                 return status.EXISTS
             return action()
 
-        return self._with_ledger(bool(limit), counted, action)
+        if not limit:
+            return self._counted(name, counted, action)
+        from .ledger import with_new_ledger
+
+        return with_new_ledger(
+            self._layout, self._path, self._timeout, counted
+        )
 
     def remove(self, name: bytes, action: Callable[[], T]) -> T:
         """Removes a session by `action`, which may find that it may not."""
@@ -92,7 +113,7 @@ class SessionCount:
             ledger.announce_removal(name)
             return action()
 
-        return self._with_ledger(False, counted, action)
+        return self._counted(name, counted, action)
 
     def supersede(self, name: bytes, action: Callable[[], T]) -> T:
         """The same for a session that stops being counted."""
@@ -101,7 +122,7 @@ class SessionCount:
             ledger.announce_superseding(name)
             return action()
 
-        return self._with_ledger(False, counted, action)
+        return self._counted(name, counted, action)
 
     def correct(
         self, shard: int, action: Callable[[], status.Swept | None]
@@ -111,10 +132,9 @@ class SessionCount:
         def counted(ledger: Ledger) -> status.Swept | None:
             swept = action()
             ledger.set_shard(shard, swept.live if swept else 0)
-            ledger.save()
             return swept
 
-        return self._with_ledger(False, counted, action)
+        return self._counted(self._layout.prefix(shard), counted, action)
 
     def audit(self, shard: int, correct: bool) -> tuple[int, int]:
         """
@@ -129,24 +149,29 @@ class SessionCount:
             noted, there = ledger.shard(shard), ledger.scan(shard)
             if correct:
                 ledger.set_shard(shard, there)
-            ledger.save()
             return noted, there
 
-        return self._with_ledger(False, counted, lambda: (0, 0))
+        from .ledger import with_ledger
+
+        return with_ledger(
+            self._layout, self._path, self._timeout, counted, lambda: (0, 0)
+        )
 
     def total(self) -> int:
         """How many sessions there are."""
-
-        def counted(ledger: Ledger) -> int:
-            ledger.save()
-            return ledger.total
+        from .ledger import counted_files, with_ledger
 
         def scanned() -> int:
-            from .ledger import counted_files
-
             return sum(
                 len(counted_files(self._layout, shard))
                 for shard in range(self._layout.shards)
             )
 
-        return self._with_ledger(False, counted, scanned)
+        return with_ledger(
+            self._layout,
+            self._path,
+            self._timeout,
+            lambda ledger: ledger.total,
+            scanned,
+            writes=False,
+        )

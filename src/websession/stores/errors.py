@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from errno import EDQUOT, ENOSPC
 
 from ..exceptions import SessionException, SessionStoreError
 
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R")
 
-__all__ = ["loud"]
+__all__ = ["NO_ROOM", "loud"]
+
+NO_ROOM = frozenset({ENOSPC, EDQUOT})
+"""A full disk: what makes room must work in spite of it."""
 
 
 def loud(func: Callable[P, R]) -> Callable[P, R]:

@@ -116,7 +116,7 @@ class FileStore:
         accepted = [self._serializer, *map(serializers.get, also_accept)]
         self._accepted = {each.number: each.loads for each in accepted}
         self._max_size = max_size
-        self._count = SessionCount(self._layout, lock_timeout)
+        self._count = SessionCount(self._layout, self._backend, lock_timeout)
         self._tools = Tools(
             self._layout,
             self._backend,

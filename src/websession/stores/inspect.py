@@ -99,7 +99,7 @@ class Inspector:
         self.backend = (
             _backend.backend if backend is None else _backend.choose(backend)
         )
-        self.count = SessionCount(self.layout, timeout)
+        self.count = SessionCount(self.layout, self.backend, timeout)
         self.timeout = timeout
 
     # Looking
@@ -276,19 +276,19 @@ class Inspector:
         path = self.layout.path(name)
 
         def delete() -> bool:
-            with File(path, os.O_RDONLY) as file:
-                file.lock(LOCK_EX, 0)
-                info = file.check()
-                is_old = time.time() - info.st_ctime >= age
-                if info.st_size or not is_old or not file.is_named(path):
-                    return False
-                os.unlink(path)
-                return True
+            try:
+                with File(path, os.O_RDONLY) as file:
+                    file.lock(LOCK_EX, 0)
+                    info = file.check()
+                    is_old = time.time() - info.st_ctime >= age
+                    if info.st_size or not is_old or not file.is_named(path):
+                        return False
+                    os.unlink(path)
+                    return True
+            except Outcome:
+                return False
 
-        try:
-            return self.count.remove(name, delete)
-        except Outcome:
-            return False
+        return self.count.remove(name, delete)
 
     def sweeper(self) -> Sweeper:
         """For a whole pass, see `Sweeper.whole_pass`."""
