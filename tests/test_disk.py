@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -21,6 +23,7 @@ from websession import (
     SessionStoreError,
     WebSession,
 )
+from websession.ids import handle
 from websession.stores.inspect import Inspector
 
 
@@ -276,6 +279,119 @@ def test_lost_permissions_are_a_store_error_everywhere(tmp_path, backend):
         return True
 
     assert Child(as_nobody, 0).result()
+
+
+# In an interpreter that has loaded no more than it had to: importing needs
+# descriptors, too.
+WITHOUT_DESCRIPTORS = """
+import os, resource, sys
+from websession import FileStore, SessionStoreError, WebSession
+root, backend, spare = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+def calls(ws, sid):
+    store = ws.sessiondict
+    return {
+        "FileStore": lambda: FileStore(
+            store.path, backend="python", serializer="json"
+        ),
+        "newSession": ws.newSession,
+        "storeSession": lambda: ws.storeSession(sid, "new"),
+        "retrieveSession": lambda: ws.retrieveSession(sid),
+        "readSession": lambda: ws.readSession(sid),
+        "touchSession": lambda: ws.touchSession(sid),
+        "replaceSession": lambda: ws.replaceSession(sid, "new", b"v" * 64),
+        "updateSession": lambda: ws.updateSession(sid, str),
+        "deleteSession": lambda: ws.deleteSession(sid),
+        "regenerateSession": lambda: ws.regenerateSession(sid),
+        "with grace": lambda: ws.regenerateSession(sid, grace=10),
+        "lockSession": lambda: ws.lockSession(sid).__enter__(),
+        "cleanUp": ws.cleanUp,
+        "countSessions": ws.countSessions,
+        "listSessions": ws.listSessions,
+        "store[]": lambda: store[sid],
+        "in store": lambda: sid in store,
+        "len(store)": lambda: len(store),
+    }
+
+def attempt(limit, name):
+    place = f"{root}/{limit}-{name}"
+    store = FileStore(place, backend=backend, sweep_interval=0, shards=16)
+    ws = WebSession(store, 0, 3600, maxSessionCount=limit)
+    call = calls(ws, ws.newSession())[name]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    taken = []
+    try:
+        while True:
+            taken.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError:
+        for fd in taken[:spare]:
+            os.close(fd)
+    try:
+        call()
+        said = "well" if spare else "it went well without descriptors"
+    except SessionStoreError as error:
+        said = "well" if error.errno == 24 else repr(error)
+    except BaseException as error:
+        said = repr(error)
+    for fd in taken[spare:]:
+        os.close(fd)
+    try:
+        call()
+    except KeyError:
+        pass
+    return said
+
+for limit in (None, 50):
+    for name in calls(WebSession({}), ""):
+        if os.fork() == 0:
+            said = "died"
+            try:
+                said = attempt(limit, name)
+            except BaseException as error:
+                said = f"afterwards: {error!r}"
+            finally:
+                if said != "well":
+                    os.write(1, f"{limit} {name}: {said}\\n".encode())
+                os._exit(0)
+        os.wait()
+"""
+
+
+@pytest.mark.parametrize("spare", [0, 1, 2, 3])
+def test_without_descriptors_every_method_raises_a_store_error(
+    tmp_path, backend, spare
+):
+    command = [sys.executable, "-c", WITHOUT_DESCRIPTORS, tmp_path]
+    done = subprocess.run(
+        [*command, backend, str(spare)], stdout=subprocess.PIPE, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_list_says_that_it_is_not_whole(tmp_path, backend):
+    """A file that cannot be opened now is not one that is not there."""
+
+    class Drawn(WebSession):
+        def _generateSessionID(self, maxtry=1):
+            while True:
+                sid = super()._generateSessionID(maxtry)
+                if handle(sid).startswith(b"f"):
+                    return sid
+
+    store = FileStore(tmp_path / "s", backend=backend, shards=16)
+    ws = Drawn(store)
+    for _ in range(3):
+        ws.newSession()
+
+    def rest():
+        entries = store.entries()
+        next(entries)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1, 1))
+        with pytest.raises(SessionStoreError) as caught:
+            list(entries)
+        return caught.value.errno
+
+    assert Child(rest).result() == errno.EMFILE
 
 
 def test_too_large_is_a_clear_error_and_the_old_data_stays(root, backend):

@@ -87,6 +87,7 @@ class FileStore:
         ValueError: an argument out of range.
     """
 
+    @loud
     def __init__(
         self,
         path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
@@ -325,12 +326,14 @@ class FileStore:
         """See `SessionStore.count`."""
         return self._count.total()
 
+    @loud
     def entries(self) -> Iterator[SessionInfo]:
         """See `SessionStore.entries`. Needs no secret; skips damaged files."""
         from .listing import entries
 
         return entries(self._layout, self._backend, self._tools.timeout)
 
+    @loud
     def lock(
         self, session_id: str, timeout: float, label: str = ""
     ) -> StripeLock:

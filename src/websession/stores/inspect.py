@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from .. import _backend
 from .._files import File, Outcome
-from ..exceptions import CorruptData, InvalidSessionId, SessionStoreError
+from ..exceptions import CorruptData, InvalidSessionId
 from ..record import (
     HEADER,
     HEADER_LENGTH,
@@ -23,7 +23,7 @@ from ..record import (
     stored_at,
 )
 from .count import SessionCount
-from .errors import loud
+from .errors import UNREADABLE, loud
 from .layout import LOCKS, Layout
 from .sweep import Sweeper
 from .sweepnote import SweepNote
@@ -174,7 +174,7 @@ class Inspector:
         for name, info in self.files(number):
             try:
                 found = self._look(name, info)
-            except (CorruptData, SessionStoreError):
+            except UNREADABLE:
                 continue
             if found is not None:
                 yield found

@@ -103,6 +103,7 @@ class StripeLock:
             self._note(b"")
             held.lock.release()
 
+    @loud
     def _acquire(self) -> BaseFileLock:
         from filelock import Timeout
 

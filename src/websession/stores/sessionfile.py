@@ -202,6 +202,7 @@ class SessionFile:
                 raise SessionRenewed(self.session_id)
         raise InvalidSessionId(self.session_id)
 
+    @loud
     def _set_aside(self) -> None:
         from .sweep import set_aside
 
