@@ -136,6 +136,29 @@ def test_the_limit_is_exact_across_processes(root, backend):
     assert all(ws.retrieveSession(sid) == "_created_" for sid in made)
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 1076, b"WSC\x01" * 269, b"\0" * 5000]
+)
+def test_a_damaged_count_is_made_anew_when_it_is_needed(
+    root, backend, content
+):
+    ws = open_session(root, backend, 0, 3600)
+    ids = [ws.newSession() for _ in range(5)]
+    count = root / ".count"
+    count.write_bytes(content)
+    ids.append(ws.newSession())
+    ws.deleteSession(ids[0])
+    ws.regenerateSession(ids[1], grace=60)
+    assert ws.countSessions() == 5
+    assert count.read_bytes() == content
+    limited = open_session(root, backend, 0, 3600, maxSessionCount=6)
+    limited.newSession()
+    assert count.stat().st_size == 1076
+    with pytest.raises(MaxSessionCountExceeded):
+        limited.newSession()
+    assert ws.countSessions() == len(ws.listSessions()) == 6
+
+
 def counted_files(root):
     """Of sessions in force, as far as the files' modes say so."""
     alive = [path for path in session_files(root) if path.stat().st_size]

@@ -34,7 +34,6 @@ def mounted(path, options, kind="tmpfs", source="none"):
     done = subprocess.run(command, capture_output=True)
     if done.returncode:
         missing(f"the right to mount {kind} (root), and a kernel that has it")
-    path.chmod(0o700)
     try:
         yield
     finally:
@@ -59,7 +58,7 @@ def disk(request, tmp_path):
     place = tmp_path / "disk"
     if command is None:
         count = 40 if request.param.endswith("inodes") else 4000
-        with mounted(place, f"size=1m,nr_inodes={count}"):
+        with mounted(place, f"size=1m,mode=700,nr_inodes={count}"):
             yield place
         return
     if shutil.which(command[0]) is None:
@@ -69,6 +68,7 @@ def disk(request, tmp_path):
         file.truncate(size << 20)
     subprocess.run([*command, image], check=True, stderr=subprocess.DEVNULL)
     with mounted(place, "loop", request.param.split()[0], image):
+        place.chmod(0o700)
         yield place
 
 

@@ -5,6 +5,7 @@ one does what must not come in between.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from contextlib import suppress
@@ -22,6 +23,7 @@ from scenarios import (
     RegenerateWithGrace,
     Sweep,
     UseALimit,
+    file_of,
     state_of,
 )
 from support import Child, until
@@ -142,3 +144,13 @@ def test_a_session_made_anew_in_the_middle_of_a_sweep_stays(tmp_path, backend):
             made += 1
             assert state_of(ws, expired) == "again"
     assert made > 3
+
+
+def test_a_sweep_waits_for_nobody(tmp_path, backend):
+    need_strace()
+    root, sweep = Sweep().copies(tmp_path, backend)("store")
+    with open(file_of(root, Sweep.expired[0]), "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        kinds = {kind for kind, _ in places_of(sweep)}
+    assert "flock" in kinds
+    assert not kinds & {"nanosleep", "clock_nanosleep"}

@@ -62,6 +62,7 @@ class Ledger:
         self._file = file
         self._length = _HEAD.size + _U32.size * layout.shards
         self._raw = bytearray(file.read_at(self._length + 1, 0))
+        self._too_long = len(self._raw) > self._length
         self._good = self._is_good()
         self._total = 0
         # Numbers that are not written yet; what is under way unannounced.
@@ -133,6 +134,9 @@ class Ledger:
         _HEAD.pack_into(raw, 0, _MAGIC, 0, kind, name, self.total)
         _U32.pack_into(raw, 4, crc32(raw[_CRC_FROM:]))
         self._file.write_at(raw, 0)
+        if self._too_long:
+            os.ftruncate(self._file.fd, self._length)
+            self._too_long = False
         self._changed = False
 
     def _saves(self, kind: int, name: bytes = b"") -> bool:
