@@ -149,14 +149,26 @@ def test_a_damaged_count_is_made_anew_when_it_is_needed(
     ids.append(ws.newSession())
     ws.deleteSession(ids[0])
     ws.regenerateSession(ids[1], grace=60)
-    assert ws.countSessions() == 5
+    # None of these needs the numbers.
     assert count.read_bytes() == content
-    limited = open_session(root, backend, 0, 3600, maxSessionCount=6)
-    limited.newSession()
+    assert ws.countSessions() == len(ws.listSessions()) == 5
     assert count.stat().st_size == 1076
+
+
+def test_the_count_is_written_when_it_has_changed(root, backend):
+    ws = open_session(root, backend, 0, 3600, maxSessionCount=3)
+    ids = [ws.newSession() for _ in range(3)]
+    count = root / ".count"
+    assert ws.countSessions() == 3
+    os.utime(count, (1, 1))
+    assert ws.countSessions() == 3
+    ws.deleteSession("neverNever12")
+    assert ws.cleanUp() == 0
     with pytest.raises(MaxSessionCountExceeded):
-        limited.newSession()
-    assert ws.countSessions() == len(ws.listSessions()) == 6
+        ws.newSession()
+    assert count.stat().st_mtime == 1
+    ws.deleteSession(ids[0])
+    assert count.stat().st_mtime > 1
 
 
 def counted_files(root):

@@ -209,13 +209,12 @@ def test_a_read_only_mount_can_still_be_read(tmp_path, backend):
     disk = tmp_path / "disk"
     with mounted(disk, "size=1m,mode=700"):
         store = FileStore(disk / "s", backend=backend, sweep_interval=0)
-        ws = WebSession(store, 0, 3600, maxSessionCount=50)
+        ws = WebSession(store, 0, 3600)
         sid = ws.newSession()
         remount = ["mount", "-o", "remount,ro", str(disk)]
         subprocess.run(remount, check=True)
         again = WebSession(FileStore(disk / "s", backend=backend), 0, 3600)
         assert again.retrieveSession(sid) == "_created_"
-        assert again.countSessions() == 1
         for call in (
             lambda: again.storeSession(sid, "new"),
             lambda: again.deleteSession(sid),

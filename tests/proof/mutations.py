@@ -631,11 +631,11 @@ MUTATIONS = [
         FAULT,
     ),
     Mutation(
-        "to read the total writes",
-        "src/websession/stores/count.py",
-        "            writes=False,",
-        "            writes=True,",
-        DISK,
+        "the count is written whenever it is read",
+        "src/websession/stores/ledger.py",
+        "        if self._changed:",
+        "        if True:",
+        "tests/test_concurrency.py",
     ),
     Mutation(
         "whoever knew no limit does not look again",
@@ -645,7 +645,7 @@ MUTATIONS = [
         STOP,
     ),
     Mutation(
-        "something is announced in a damaged count",
+        "a creation is announced in a damaged count",
         "src/websession/stores/ledger.py",
         "        if self._good:\n            self._save(_CREATE, name)",
         "        if True:\n            self._save(_CREATE, name)",

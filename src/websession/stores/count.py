@@ -51,21 +51,28 @@ class SessionCount:
         name: bytes,
         counted: Callable[[Ledger], T],
         action: Callable[[], T],
+        make: bool = False,
     ) -> T:
         """
         Does something to a session, or what its handle begins with, and with
-        the count locked if there is one.
+        the count locked if there is one, or is to be made.
         """
-        if not self._exists(self._path):
+        if not make and not self._exists(self._path):
             return self._uncounted(name, action)
+        return self._with_ledger(
+            make, counted, lambda: self._uncounted(name, action)
+        )
+
+    def _with_ledger(
+        self,
+        make: bool,
+        counted: Callable[[Ledger], T],
+        without: Callable[[], T],
+    ) -> T:
         from .ledger import with_ledger
 
         return with_ledger(
-            self._layout,
-            self._path,
-            self._timeout,
-            counted,
-            lambda: self._uncounted(name, action),
+            self._layout, self._path, make, self._timeout, counted, without
         )
 
     def _uncounted(self, name: bytes, action: Callable[[], T]) -> T:
@@ -98,13 +105,7 @@ class SessionCount:
                 return status.EXISTS
             return action()
 
-        if not limit:
-            return self._counted(name, counted, action)
-        from .ledger import with_new_ledger
-
-        return with_new_ledger(
-            self._layout, self._path, self._timeout, counted
-        )
+        return self._counted(name, counted, action, bool(limit))
 
     def remove(self, name: bytes, action: Callable[[], T]) -> T:
         """Removes a session by `action`, which may find that it may not."""
@@ -151,27 +152,17 @@ class SessionCount:
                 ledger.set_shard(shard, there)
             return noted, there
 
-        from .ledger import with_ledger
-
-        return with_ledger(
-            self._layout, self._path, self._timeout, counted, lambda: (0, 0)
-        )
+        return self._with_ledger(False, counted, lambda: (0, 0))
 
     def total(self) -> int:
         """How many sessions there are."""
-        from .ledger import counted_files, with_ledger
 
         def scanned() -> int:
+            from .ledger import counted_files
+
             return sum(
                 len(counted_files(self._layout, shard))
                 for shard in range(self._layout.shards)
             )
 
-        return with_ledger(
-            self._layout,
-            self._path,
-            self._timeout,
-            lambda ledger: ledger.total,
-            scanned,
-            writes=False,
-        )
+        return self._with_ledger(False, lambda ledger: ledger.total, scanned)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["Ledger", "counted_files", "with_ledger", "with_new_ledger"]
+__all__ = ["Ledger", "counted_files", "with_ledger"]
 
 _MAGIC = b"WSC\x01"
 # magic, CRC-32 of all that follows it, kind and name of what is announced,
@@ -65,11 +65,12 @@ class Ledger:
         self._too_long = len(self._raw) > self._length
         self._good = self._is_good()
         self._total = 0
-        # Numbers that are not written yet; what is under way unannounced.
+        # What is not written yet; what is under way unannounced.
         self._changed = False
         self._unannounced: tuple[int, bytes] | None = None
         if self._good:
             kind, name, self._total = _HEAD.unpack_from(self._raw)[2:]
+            self._changed = kind != _NOTHING
             self._settle(kind, name)
 
     def _is_good(self) -> bool:
@@ -194,48 +195,26 @@ class Ledger:
 def with_ledger(
     layout: Layout,
     path: bytes,
+    make: bool,
     timeout: float,
     action: Callable[[Ledger], T],
     without: Callable[[], T],
-    writes: bool = True,
 ) -> T:
     """Does something with the ledger locked, or without it if it is gone."""
+    flags = os.O_RDWR | os.O_CREAT if make else os.O_RDWR
     try:
-        return _locked(
-            layout, path, os.O_RDWR if writes else os.O_RDONLY, timeout, action
-        )
+        with File(path, flags) as file:
+            if os.fstat(file.fd).st_mode & 0o777 != 0o600:
+                os.fchmod(file.fd, 0o600)
+            file.lock(LOCK_EX, timeout)
+            ledger = Ledger(layout, file)
+            done = action(ledger)
+            ledger.finish()
+            return done
     except Outcome as outcome:
-        if outcome.status != status.ABSENT:
+        if outcome.status != status.ABSENT or make:
             status.fail(outcome.status, outcome.error, b".count")
     return without()
-
-
-def with_new_ledger(
-    layout: Layout, path: bytes, timeout: float, action: Callable[[Ledger], T]
-) -> T:
-    """The same; makes it if it is not there."""
-    try:
-        return _locked(layout, path, os.O_RDWR | os.O_CREAT, timeout, action)
-    except Outcome as outcome:
-        status.fail(outcome.status, outcome.error, b".count")
-
-
-def _locked(
-    layout: Layout,
-    path: bytes,
-    flags: int,
-    timeout: float,
-    action: Callable[[Ledger], T],
-) -> T:
-    with File(path, flags) as file:
-        if flags != os.O_RDONLY and os.fstat(file.fd).st_mode & 0o777 != 0o600:
-            os.fchmod(file.fd, 0o600)
-        file.lock(LOCK_EX, timeout)
-        ledger = Ledger(layout, file)
-        done = action(ledger)
-        if flags != os.O_RDONLY:
-            ledger.finish()
-        return done
 
 
 @loud
