@@ -631,17 +631,17 @@ MUTATIONS = [
         FAULT,
     ),
     Mutation(
-        "the count is written whenever it is read",
+        "what was settled is not written",
         "src/websession/stores/ledger.py",
         "        if self._changed:",
-        "        if True:",
-        "tests/test_concurrency.py",
+        "        if False:",
+        "tests/test_format.py",
     ),
     Mutation(
         "whoever knew no limit does not look again",
         "src/websession/stores/count.py",
-        "            if self._exists(self._path):\n                self.audit",
-        "            if False:\n                self.audit",
+        "            if access(path, F_OK):",
+        "            if False:",
         STOP,
     ),
     Mutation(

@@ -32,16 +32,24 @@ from websession import SessionBusy
 pytestmark = pytest.mark.proof
 
 
-def stopped_everywhere(scenario, directory, backend, meanwhile):
+def stopped_everywhere(scenario, directory, backend, meanwhile, kinds=""):
     """
     For each place: does something, with the store's path and the process,
     while the operation is stopped there.
+
+    Args:
+        kinds: of the system calls; empty: all.
 
     Yields:
         The store's path, and what `meanwhile` returned, when all is over.
     """
     fresh = scenario.copies(directory, backend)
-    for kind, number in chosen(places_of(fresh("dry")[1])):
+    places = [
+        place
+        for place in places_of(fresh("dry")[1])
+        if not kinds or place[0] in kinds
+    ]
+    for kind, number in chosen(places):
         root, operation = fresh(f"{kind}-{number}")
         returned = []
         what = f"inject={kind}:signal=STOP:when={number}"
@@ -137,7 +145,7 @@ def test_a_session_made_anew_in_the_middle_of_a_sweep_stays(tmp_path, backend):
 
     made = 0
     for root, done in stopped_everywhere(
-        Sweep(), tmp_path, backend, make_anew
+        Sweep(), tmp_path, backend, make_anew, ("openat", "flock")
     ):
         ws = Sweep().open(root, backend, now=1)
         if done:

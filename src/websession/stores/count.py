@@ -11,6 +11,8 @@ Lock order: the count, then a session.
 
 from __future__ import annotations
 
+from os import F_OK, access
+
 from .. import _status as status
 from .layout import COUNT
 
@@ -54,14 +56,20 @@ class SessionCount:
         make: bool = False,
     ) -> T:
         """
-        Does something to a session, or what its handle begins with, and with
-        the count locked if there is one, or is to be made.
+        Does something to a session, or what its handle begins with: with the
+        count locked, if there is one or is to be made.
         """
-        if not make and not self._exists(self._path):
-            return self._uncounted(name, action)
-        return self._with_ledger(
-            make, counted, lambda: self._uncounted(name, action)
-        )
+        path = self._path
+        if make or self._exists(path):
+            return self._with_ledger(make, counted, action)
+        try:
+            return action()
+        finally:
+            # Whoever has begun to count meanwhile may have come by before it
+            # was done, or after. A look that is cheap: where it fails to see
+            # the count, the sweep will correct that.
+            if access(path, F_OK):
+                self.audit(self._layout.shard(name), True)
 
     def _with_ledger(
         self,
@@ -74,17 +82,6 @@ class SessionCount:
         return with_ledger(
             self._layout, self._path, make, self._timeout, counted, without
         )
-
-    def _uncounted(self, name: bytes, action: Callable[[], T]) -> T:
-        """
-        The same, as nobody counts. Whoever has begun to meanwhile may have
-        come by before it was done, or after: the shard is counted again.
-        """
-        try:
-            return action()
-        finally:
-            if self._exists(self._path):
-                self.audit(self._layout.shard(name), True)
 
     def create(
         self, name: bytes, limit: int | None, action: Callable[[], int]
