@@ -250,3 +250,12 @@ int ws_file_named(int dirfd, const char *path, const ws_info *info)
         return WS_ABSENT;
     return WS_OK;
 }
+
+int ws_path_exists(const char *path)
+{
+    ws_info info;
+
+    if (look(AT_FDCWD, path, &info) == 0)
+        return WS_OK;
+    return errno == ENOENT ? WS_ABSENT : WS_ERRNO;
+}

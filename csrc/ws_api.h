@@ -119,3 +119,6 @@ typedef struct {
 int ws_shard_sweep(const char *directory, const char *prefix,
                    double now, double idle, double lifetime,
                    char *odd, size_t odd_capacity, ws_swept *swept);
+
+/* WS_OK if there is a file of that path, whatever it is, else WS_ABSENT. */
+int ws_path_exists(const char *path);

@@ -153,6 +153,7 @@ def test_backend_has_these_functions(backend_module):
         "commit",
         "create",
         "draw_id",
+        "exists",
         "read",
         "remove",
         "set_aside",

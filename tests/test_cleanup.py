@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import subprocess
@@ -10,8 +11,11 @@ import threading
 
 import pytest
 
+from conftest import NO_EXTENSION
 from support import file_of, session_files, until
-from websession import CleanUpThread, FileStore, WebSession
+from test_record import NAME, finished, simple
+from websession import CleanUpThread, FileStore, WebSession, _backend
+from websession.stores import sweep
 
 
 class Counting:
@@ -268,3 +272,167 @@ def test_automatic_slices_note_what_they_did_together(
     removed = [int(counts.split()[0]) for counts in passes.values() if counts]
     assert sum(removed) == 50
     assert len(removed) > 2
+
+
+# One shard
+
+
+@pytest.fixture
+def module(backend):
+    return _backend.choose(backend)
+
+
+def damaged(directory, count):
+    """Files of which no part is readable, in a shard; their names."""
+    names = [f"{number:030x}" for number in range(count)]
+    for name in names:
+        (directory / name).write_bytes(b"damaged" * 100)
+        os.utime(directory / name, (0, 0))
+    return names
+
+
+@pytest.mark.parametrize("lock", ["LOCK_EX", "LOCK_SH"])
+def test_what_somebody_has_locked_is_busy_and_there(tmp_path, module, lock):
+    """A reader too, who has met a torn slot."""
+    path = tmp_path / NAME[2:].decode()
+    path.write_bytes(finished(simple()))
+    os.utime(path, (0, 0))
+    with open(path, "rb") as file:
+        fcntl.flock(file, getattr(fcntl, lock))
+        swept = module.sweep_shard(os.fsencode(tmp_path), b"94", 1e10, 1.0, 0)
+    assert (swept.busy, swept.live, swept.removed, swept.failed) == (
+        1,
+        1,
+        0,
+        0,
+    )
+    assert path.exists()
+    swept = module.sweep_shard(os.fsencode(tmp_path), b"94", 1e10, 1.0, 0)
+    assert (swept.busy, swept.live, swept.removed) == (0, 0, 1)
+
+
+def test_a_sweep_in_c_writes_no_further_than_it_may(tmp_path):
+    if NO_EXTENSION:
+        pytest.skip("this install is meant to be without the extension")
+    from websession._native import ffi, lib
+
+    names = damaged(tmp_path, 20)
+    room = ffi.new("char[]", b"." * 1000)
+    result = ffi.new("ws_swept *")
+    shard = os.fsencode(tmp_path)
+    assert lib.ws_shard_sweep(shard, b"94", 1e10, 1, 0, room, 100, result) == 0
+    assert result.odd == 20
+    told = ffi.buffer(room)[:1000]
+    assert told[93:] == b"." * 907
+    odd = told[:93].decode().split("\0")
+    assert len(odd) == 4
+    assert {*odd} - {""} < {*names}
+
+
+def test_a_sweep_tells_of_as_many_damaged_files_as_it_has_room_for(
+    tmp_path, module
+):
+    names = damaged(tmp_path, 300)
+    told = set()
+    while names:
+        swept = module.sweep_shard(os.fsencode(tmp_path), b"94", 1e10, 1.0, 0)
+        odd = {os.fsdecode(name) for name in swept.odd}
+        assert len(odd) >= 100 or odd == set(names)
+        assert odd <= set(names)
+        for name in odd:
+            (tmp_path / name).unlink()
+        told |= odd
+        names = [name for name in names if name not in odd]
+    assert len(told) == 300
+
+
+# Slices
+
+
+class Ticking:
+    """Clocks of a machine on which everything takes its time."""
+
+    def __init__(self, real, processor):
+        self.real, self.processor = real, processor
+        self.shards = []
+
+    def perf_counter(self):
+        return 1000.0 + self.real * len(self.shards)
+
+    def thread_time(self):
+        return 10.0 + self.processor * len(self.shards)
+
+    def time(self):
+        return 1_800_000_000.0
+
+
+@pytest.fixture
+def slices(make_session, monkeypatch, clock):
+    """Makes sessions whose sweep takes so long for a shard."""
+
+    def make(real, processor, **options):
+        ticking = Ticking(real, processor)
+        options = {"sweep_interval": 60, "shards": 16, **options}
+        ws = make_session(0, 1000, store_options=options)
+        ws.newSession()
+        ws.cleanUp()
+        clock.move(61)
+        monkeypatch.setattr(sweep, "time", ticking)
+        monkeypatch.setattr(
+            sweep.Sweeper,
+            "_try_shard",
+            lambda self, shard, *more: ticking.shards.append(shard),
+        )
+        return ws, ticking
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("real", "processor", "shards"),
+    [
+        # The budget is 5 ms of the processor's time, and 20 ms in all.
+        (0.002, 0.002, 3),
+        (0.02, 0.02, 1),
+        (0.009, 0.0001, 3),
+        (0.001, 0.0001, 16),
+    ],
+)
+def test_a_slice_ends_with_its_budget(slices, real, processor, shards):
+    ws, ticking = slices(real, processor)
+    ws.newSession()
+    assert ticking.shards == list(range(shards))
+
+
+def test_a_slice_goes_on_where_the_last_one_stopped(slices, clock):
+    ws, ticking = slices(0.002, 0.002)
+    for end in (3, 6, 9, 12, 15, 16):
+        ws.newSession()
+        assert ticking.shards == list(range(end))
+        clock.move(1)
+    ws.newSession()
+    assert len(ticking.shards) == 16
+    clock.move(60)
+    ws.newSession()
+    assert ticking.shards[16:] == [0, 1, 2]
+
+
+def test_a_slice_rests_twenty_times_as_long_as_it_took(slices, clock):
+    ws, ticking = slices(0.002, 0.002)
+    ws.newSession()
+    assert ticking.shards == [0, 1, 2]
+    clock.move(0.119)
+    ws.newSession()
+    assert len(ticking.shards) == 3
+    clock.move(0.002)
+    ws.newSession()
+    assert ticking.shards == [0, 1, 2, 3, 4, 5]
+
+
+def test_whoever_goes_on_in_another_process_knows_where(slices, make_store):
+    ws, ticking = slices(0.002, 0.002)
+    ws.newSession()
+    other = make_store(sweep_interval=60)
+    ws._clock.move(1)
+    WebSession(other, 0, 1000, clock=ws._clock).newSession()
+    assert ticking.shards == [0, 1, 2, 3, 4, 5]

@@ -136,6 +136,41 @@ def test_the_limit_is_exact_across_processes(root, backend):
     assert all(ws.retrieveSession(sid) == "_created_" for sid in made)
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 1076, b"WSC\x01" * 269, b"\0" * 5000]
+)
+def test_a_damaged_count_is_made_anew_when_it_is_needed(
+    root, backend, content
+):
+    ws = open_session(root, backend, 0, 3600)
+    ids = [ws.newSession() for _ in range(5)]
+    count = root / ".count"
+    count.write_bytes(content)
+    ids.append(ws.newSession())
+    ws.deleteSession(ids[0])
+    ws.regenerateSession(ids[1], grace=60)
+    # None of these needs the numbers.
+    assert count.read_bytes() == content
+    assert ws.countSessions() == len(ws.listSessions()) == 5
+    assert count.stat().st_size == 1076
+
+
+def test_the_count_is_written_when_it_has_changed(root, backend):
+    ws = open_session(root, backend, 0, 3600, maxSessionCount=3)
+    ids = [ws.newSession() for _ in range(3)]
+    count = root / ".count"
+    assert ws.countSessions() == 3
+    os.utime(count, (1, 1))
+    assert ws.countSessions() == 3
+    ws.deleteSession("neverNever12")
+    assert ws.cleanUp() == 0
+    with pytest.raises(MaxSessionCountExceeded):
+        ws.newSession()
+    assert count.stat().st_mtime == 1
+    ws.deleteSession(ids[0])
+    assert count.stat().st_mtime > 1
+
+
 def counted_files(root):
     """Of sessions in force, as far as the files' modes say so."""
     alive = [path for path in session_files(root) if path.stat().st_size]

@@ -350,18 +350,16 @@ def test_whatever_stands_in_the_note_is_told_in_one_harmless_line(ws, root):
 
 
 def test_only_one_process_sweeps_at_a_time(make_store, clock):
-    from websession.stores.locks import try_lock
+    from websession.stores.sweep import Election
 
     store = make_store()
     ws = WebSession(store, 0, 100, clock=clock)
     ws.newSession()
     clock.move(200)
-    store._layout.make(b".locks")
-    lock = try_lock(store._layout.join(b".locks", b"sweep.lock"))
 
     def work(number):
         return ws.cleanUp()
 
-    assert in_processes(1, work) == [0]
-    lock.release()
+    with Election(store._layout):
+        assert in_processes(1, work) == [0]
     assert in_processes(1, work) == [1]

@@ -29,6 +29,7 @@ _buffer = ffi.buffer
 _unpack = ffi.unpack
 _read = lib.ws_session_read
 _commit = lib.ws_session_commit
+_exists = lib.ws_path_exists
 
 # Buffers wait here between calls: a thread or a signal handler that comes in
 # between finds the pool empty and makes its own.
@@ -260,6 +261,14 @@ def sweep_shard(
     if result.odd > 0:
         swept.odd = [name for name in _buffer(odd)[:].split(b"\0") if name]
     return swept
+
+
+def exists(path: bytes) -> bool:
+    """Whether there is a file, of whatever kind; links are not followed."""
+    result: int = _exists(path)
+    if result == status.ERRNO:
+        status.fail(result, ffi.errno, path.rpartition(b"/")[2])
+    return result == status.OK
 
 
 def set_aside(path: bytes, name: bytes, target: bytes, timeout: float) -> bool:

@@ -290,6 +290,17 @@ def remove(
         status.fail(status.ERRNO, error.errno or 0, name)
 
 
+def exists(path: bytes) -> bool:
+    """Whether there is a file, of whatever kind; links are not followed."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        status.fail(status.ERRNO, error.errno or 0, path.rpartition(b"/")[2])
+    return True
+
+
 def set_aside(path: bytes, name: bytes, target: bytes, timeout: float) -> bool:
     """
     Moves a file to `target` if, under the lock, no part of it is readable.

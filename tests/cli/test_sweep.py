@@ -95,7 +95,7 @@ def test_damaged_files_are_told_and_kept(console, root, aged):
 
 def test_one_at_a_time(console, root, aged):
     aged.cleanUp()
-    hold = (root / ".locks" / "sweep.lock").open("r+b")
+    hold = (root / ".websession").open("rb")
     fcntl.flock(hold, fcntl.LOCK_EX)
     said = console.complaint("sweep", root, "--idle", "1h", status=1)
     assert said == "another process is sweeping this store"

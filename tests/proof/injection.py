@@ -61,6 +61,8 @@ class Attempt:
         operation: called in the child.
         options: of strace, like ``["-e", "inject=flock:error=EINTR:when=2"]``.
         after: called in the child when the operation has ended, either way.
+        meanwhile: called with the child's process ID when a signal that was
+            injected has stopped it; then it goes on.
 
     Attributes:
         killed: whether a signal ended the child.
@@ -68,7 +70,7 @@ class Attempt:
         error: the exception's type, errno and traceback, or None.
     """
 
-    def __init__(self, operation, *options, after=None):
+    def __init__(self, operation, *options, after=None, meanwhile=None):
         self._shared = mmap.mmap(-1, _ROOM)
         pid = os.fork()
         if pid == 0:
@@ -81,7 +83,7 @@ class Attempt:
         )
         said = tracer.stderr.readline()
         self._shared[0] = 1
-        self.killed = os.WIFSIGNALED(_waited(pid, tracer))
+        self.killed = os.WIFSIGNALED(_waited(pid, tracer, meanwhile))
         said += tracer.stderr.read()
         tracer.stderr.close()
         tracer.wait()
@@ -124,13 +126,16 @@ class Attempt:
             os._exit(0)
 
 
-def _waited(pid, tracer):
+def _waited(pid, tracer, meanwhile):
     """The wait status of a child that ends in good time."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
+        found, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)
+        if found and not os.WIFSTOPPED(status):
             return status
+        if found:
+            meanwhile(pid)
+            os.kill(pid, signal.SIGCONT)
         time.sleep(0.001)
     where = Path(f"/proc/{pid}/syscall").read_text()
     os.kill(pid, signal.SIGKILL)

@@ -44,6 +44,8 @@ MODEL, SOAK = "tests/proof/test_model.py", "tests/proof/test_soak.py"
 FUZZ, SAFE = "tests/proof/test_fuzz.py", "tests/proof/test_security.py"
 LIMIT, RACES = "tests/test_own_limit.py", "tests/test_races.py"
 SHOWN, DOCTOR = "tests/cli/test_terminal.py", "tests/cli/test_doctor.py"
+STOP, DISK = "tests/proof/test_stop.py", "tests/test_disk.py"
+CLEANUP = "tests/test_cleanup.py"
 RECORD, HOSTILE = "tests/test_record.py", "tests/test_hostile_files.py"
 
 MUTATIONS = [
@@ -455,6 +457,130 @@ MUTATIONS = [
         "        if not self.own:",
         LIMIT,
     ),
+    # Sweeping
+    Mutation(
+        "a sweep shares its lock, in C",
+        "csrc/sweep.c",
+        "ws_file_lock(fd, LOCK_EX, 0)",
+        "ws_file_lock(fd, LOCK_SH, 0)",
+        CLEANUP,
+    ),
+    Mutation(
+        "a sweep shares its lock, in Python",
+        "src/websession/_sweep_py.py",
+        "opened.lock(LOCK_EX, 0)",
+        "opened.lock(1, 0)",
+        CLEANUP,
+    ),
+    Mutation(
+        "a sweep waits for locks, in C",
+        "csrc/sweep.c",
+        "ws_file_lock(fd, LOCK_EX, 0)",
+        "ws_file_lock(fd, LOCK_EX, 1)",
+        STOP,
+    ),
+    Mutation(
+        "a sweep waits for locks, in Python",
+        "src/websession/_sweep_py.py",
+        "opened.lock(LOCK_EX, 0)",
+        "opened.lock(LOCK_EX, 1)",
+        STOP,
+    ),
+    Mutation(
+        "a sweep does not look at the name again, in C",
+        "csrc/sweep.c",
+        "    if (status == WS_OK)\n"
+        "        status = ws_file_named(s->dirfd, file, &info);\n",
+        "",
+        STOP,
+    ),
+    Mutation(
+        "a sweep does not look at the name again, in Python",
+        "src/websession/_sweep_py.py",
+        "                if not opened.is_named(file, self.dir_fd):",
+        "                if False:",
+        STOP,
+    ),
+    Mutation(
+        "a sweep writes more names than it has room for, in C",
+        "csrc/sweep.c",
+        "    if (len > s->odd_left)\n        return;\n",
+        "",
+        CLEANUP,
+    ),
+    Mutation(
+        "busy files are not counted, in C",
+        "csrc/sweep.c",
+        "        s->swept->busy++;\n",
+        "",
+        CLEANUP,
+    ),
+    Mutation(
+        "busy sessions are not live, in C",
+        "csrc/sweep.c",
+        "        s->swept->busy++;\n        s->swept->live += counts;\n",
+        "        s->swept->busy++;\n",
+        CLEANUP,
+    ),
+    Mutation(
+        "busy files are not counted, in Python",
+        "src/websession/_sweep_py.py",
+        "                swept.busy += 1",
+        "                pass",
+        CLEANUP,
+    ),
+    Mutation(
+        "everybody sweeps at once",
+        "src/websession/stores/sweep.py",
+        "            if error.status == status.BUSY:\n"
+        "                return False",
+        "            if error.status == status.BUSY:\n"
+        "                return True",
+        "tests/test_processes.py",
+    ),
+    Mutation(
+        "a slice goes on when its time is up",
+        "src/websession/stores/sweep.py",
+        "                or took >= self._budget\n",
+        "",
+        CLEANUP,
+    ),
+    Mutation(
+        "a slice on a slow disk lasts as long as it takes",
+        "src/websession/stores/sweep.py",
+        "                or time.perf_counter() - started >= _PATIENCE * "
+        "self._budget\n",
+        "",
+        CLEANUP,
+    ),
+    Mutation(
+        "a sweep does not rest",
+        "src/websession/stores/sweep.py",
+        "_REST = 20",
+        "_REST = 1",
+        CLEANUP,
+    ),
+    Mutation(
+        "every slice begins at the first shard",
+        "src/websession/stores/sweep.py",
+        "            note.shard = shard\n",
+        "            note.shard = 0\n",
+        CLEANUP,
+    ),
+    Mutation(
+        "a full disk ends a sweep that cannot note where it was",
+        "src/websession/stores/sweep.py",
+        "            if error.errno not in NO_ROOM:\n",
+        "            if True:\n",
+        DISK,
+    ),
+    Mutation(
+        "where a sweep was is lost if it cannot be noted",
+        "src/websession/stores/sweep.py",
+        "            self._unsaved = note, due\n",
+        "            pass\n",
+        DISK,
+    ),
     # Count
     Mutation(
         "one session too many",
@@ -473,8 +599,8 @@ MUTATIONS = [
     Mutation(
         "a removal is not announced",
         "src/websession/stores/ledger.py",
-        "            self.save(kind, name)",
-        "            self.save()",
+        "        if not self._saves(kind, name):",
+        "        if not self._saves(_NOTHING):",
         MODEL + " " + KILL,
     ),
     Mutation(
@@ -490,6 +616,41 @@ MUTATIONS = [
         "    if (WS_FLAGS(record) & WS_FLAG_SUPERSEDED)\n        mode |=",
         "    if (0)\n        mode |=",
         KILL + " " + MODEL,
+    ),
+    Mutation(
+        "a log-out needs room on the disk",
+        "src/websession/stores/ledger.py",
+        "            if error.errno not in NO_ROOM:\n",
+        "            if True:\n",
+        FAULT + " " + DISK,
+    ),
+    Mutation(
+        "a removal that was not announced stays in the count",
+        "src/websession/stores/ledger.py",
+        "            self._settle(*self._unannounced)",
+        "            pass",
+        FAULT,
+    ),
+    Mutation(
+        "what was settled is not written",
+        "src/websession/stores/ledger.py",
+        "        if self._changed:",
+        "        if False:",
+        "tests/test_format.py",
+    ),
+    Mutation(
+        "whoever knew no limit does not look again",
+        "src/websession/stores/count.py",
+        "            if access(path, F_OK):",
+        "            if False:",
+        STOP,
+    ),
+    Mutation(
+        "a creation is announced in a damaged count",
+        "src/websession/stores/ledger.py",
+        "        if self._good:\n            self._save(_CREATE, name)",
+        "        if True:\n            self._save(_CREATE, name)",
+        "tests/test_concurrency.py",
     ),
     # Deletion
     Mutation(
@@ -684,6 +845,64 @@ MUTATIONS = [
         "[:_LONGEST_LABEL]",
         "",
         "tests/test_processes.py",
+    Mutation(
+        "a file is left when the first write fails, in C",
+        C,
+        "            (void)unlink(path);\n        errno = saved;",
+        "            (void)path;\n        errno = saved;",
+        DISK,
+    ),
+    Mutation(
+        "a file is left when the first write fails, in Python",
+        PY,
+        "                if file.is_named(path):\n"
+        "                    os.unlink(path)",
+        "                if file.is_named(path):\n                    pass",
+        DISK,
+    ),
+    Mutation(
+        "key and marker are not synced",
+        "src/websession/stores/safety.py",
+        "                left = left[os.write(fd, left) :]\n"
+        "            os.fsync(fd)",
+        "                left = left[os.write(fd, left) :]",
+        POWER,
+    ),
+    Mutation(
+        "the names of key and marker are not synced",
+        "src/websession/stores/safety.py",
+        "    sync_directory(os.path.dirname(path))",
+        "    pass",
+        POWER,
+    ),
+    Mutation(
+        "the name of a new session is not synced",
+        "src/websession/stores/sessionfile.py",
+        "            sync_directory(tools.layout.directory(self.name))\n"
+        "        return outcome",
+        "            pass\n        return outcome",
+        POWER,
+    ),
+    Mutation(
+        "the name of a new shard is not synced",
+        "src/websession/stores/sessionfile.py",
+        "                sync_directory(tools.layout.root)",
+        "                pass",
+        POWER,
+    ),
+    Mutation(
+        "a list passes over what cannot be opened now",
+        "src/websession/stores/errors.py",
+        "UNREADABLE = (CorruptData, SessionBusy, UnsafeStore)",
+        "UNREADABLE = (CorruptData, SessionStoreError)",
+        DISK,
+    ),
+    Mutation(
+        "a module that cannot be opened is no matter of the store's",
+        "src/websession/stores/file.py",
+        "    @loud\n    def entries",
+        "    def entries",
+        DISK,
     ),
 ]
 

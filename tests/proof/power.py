@@ -6,7 +6,8 @@ Sectors are written whole, in any order; a file may have its old length or a
 new one, and what was never written within it is zero. `fdatasync` makes all
 earlier writes to a file durable, and with them its name (as ext4 and XFS do
 for a new file); `fsync` of a directory makes names durable. These are the
-assumptions of csrc/FORMAT.md, and no others.
+assumptions of csrc/FORMAT.md, and no others. A *strict* disk makes no name
+durable but for its directory, as POSIX has it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ __all__ = ["Disk", "record"]
 
 TRACED = (
     "openat,write,pwrite64,pwritev,fallocate,fdatasync,fsync,unlink,"
-    "unlinkat,ftruncate,rename,link,sched_yield"
+    "unlinkat,ftruncate,rename,link,linkat,mkdir,sched_yield"
 )
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _PATH = re.compile(r"^\w+\((?:\d+|AT_FDCWD)<((?:\\x[0-9a-f]{2})*)")
@@ -45,6 +46,10 @@ def _event(line):
         return ("create", strings[0], 0, b"")
     if name in ("unlink", "unlinkat"):
         return ("remove", strings[0], 0, b"")
+    if name == "mkdir":
+        return ("make", strings[0], 0, b"")
+    if name in ("link", "linkat"):
+        return ("link", strings[1], 0, strings[0])
     found = _PATH.match(call)
     path = _bytes(found[1]) if found else b""
     if name in ("fdatasync", "fsync"):
@@ -53,6 +58,8 @@ def _event(line):
         assert "FALLOC_FL_KEEP_SIZE|FALLOC_FL_PUNCH_HOLE" in call, line
         offset, length = map(int, call.rstrip(")").split(", ")[2:])
         return ("write", path, offset, bytes(length))
+    if name == "write":
+        return ("write", path, None, strings[0])
     if name in ("pwrite64", "pwritev"):
         offset = int(call.rpartition(", ")[2].rstrip(")"))
         content = b"".join(strings)
@@ -66,6 +73,7 @@ def record(operation):
     """
     The events of a function that calls `os.sched_yield` after each step: a
     list of (what, path, offset, content), with ("step", b"", 0, b"") between.
+    An offset of None is the end; the content of a link is the old name.
     """
     with tempfile.NamedTemporaryFile("r") as log:
         attempt = Attempt(
@@ -95,56 +103,81 @@ class Disk:
     Args:
         files: the durable content of each, by path.
         sector: bytes that are written whole.
+        strict: no name is durable but for its directory.
     """
 
-    def __init__(self, files, sector):
+    def __init__(self, files, sector, strict=False):
         self.sector = sector
-        self.durable = dict(files)
-        self.pending = {path: [] for path in files}
+        self.strict = strict
+        # By path, which of these a name leads to.
+        self.names = {path: number for number, path in enumerate(files)}
+        self.durable = list(files.values())
+        self.pending = [[] for _ in files]
         # Names that were made or removed and may not be so on the disk.
         self.loose = {}
 
     def apply(self, event):
         what, path, offset, content = event
-        if what == "write" and path in self.pending:
-            self.pending[path].append((offset, content))
-        elif what == "create":
-            if path not in self.durable:
-                self.durable[path] = b""
-                self.pending[path] = []
-                self.loose[path] = "made"
-        elif what == "remove" and path in self.durable:
+        if what == "write" and path in self.names:
+            if offset is None:
+                offset = len(self.now(path))
+            self.pending[self.names[path]].append((offset, content))
+        elif what == "create" and path not in self.names:
+            self.names[path] = len(self.durable)
+            self.durable.append(b"")
+            self.pending.append([])
+            self.loose[path] = "made"
+        elif what == "link":
+            self.names[path] = self.names[content]
+            self.loose[path] = "made"
+        elif what == "make":
+            self.loose[path] = "made"
+        elif what == "remove" and path in self.names:
             self.loose[path] = "removed"
-        elif what == "sync" and path in self.durable:
-            self.durable[path] = self.now(path)
-            self.pending[path] = []
+        elif what == "sync" and path in self.names:
+            number = self.names[path]
+            self.durable[number] = self.now(path)
+            self.pending[number] = []
+            if not self.strict:
+                self._sync_names(path, os.path.dirname(path))
+        elif what == "sync":
+            self._sync_names(
+                *(name for name in self.loose if os.path.dirname(name) == path)
+            )
+
+    def _sync_names(self, *paths):
+        for path in paths:
             if self.loose.get(path) == "made":
                 del self.loose[path]
-        elif what == "sync":
-            inside = [
-                name for name in self.loose if os.path.dirname(name) == path
-            ]
-            for name in inside:
-                if self.loose.pop(name) == "removed":
-                    del self.durable[name], self.pending[name]
+            elif path in self.loose:
+                del self.loose[path], self.names[path]
+
+    def is_synced(self, path):
+        """Whether nothing is under way to its content."""
+        return not self.pending[self.names[path]]
+
+    def may_be_missing(self, path):
+        """Whether the name is one that the disk may have forgotten."""
+        return path in self.loose or os.path.dirname(path) in self.loose
 
     def now(self, path):
         """What a process reads there before the power fails."""
-        content = self.durable[path]
-        for offset, new in self.pending[path]:
+        number = self.names[path]
+        content = self.durable[number]
+        for offset, new in self.pending[number]:
             content = _over(content, offset, new)
         return content
 
     def _versions(self, path):
         """For each sector its possible contents; and the possible lengths."""
-        content = self.durable[path]
+        durable = content = self.durable[self.names[path]]
         lengths, sectors = {len(content)}, {}
-        for offset, new in self.pending[path]:
+        for offset, new in self.pending[self.names[path]]:
             content = _over(content, offset, new)
             lengths.add(len(content))
             end = offset + len(new)
             for at in range(offset - offset % self.sector, end, self.sector):
-                old = self.durable[path][at : at + self.sector]
+                old = durable[at : at + self.sector]
                 known = sectors.setdefault(at, [old.ljust(self.sector, b"\0")])
                 latest = content[at : at + self.sector]
                 known.append(latest.ljust(self.sector, b"\0"))
@@ -158,8 +191,10 @@ class Disk:
         such file. All of them, or `most` drawn at random.
         """
         rng = rng or random.Random(1)
-        if path in self.loose:
+        if path not in self.names or self.may_be_missing(path):
             yield None
+        if path not in self.names:
+            return
         sectors, lengths = self._versions(path)
         total = len(lengths)
         for known in sectors.values():
@@ -172,7 +207,7 @@ class Disk:
                 for _ in range(most)
             )
         for length, *chosen in choices:
-            content = self.durable[path]
+            content = self.durable[self.names[path]]
             for at, sector in zip(sectors, chosen, strict=True):
                 content = _over(content, at, sector)
             yield content[:length].ljust(length, b"\0")

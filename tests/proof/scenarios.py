@@ -166,6 +166,18 @@ class CreateCounted(Create):
     limit = 50
 
 
+class UseALimit(CreateCounted):
+    """For the first time, over sessions that were made without one."""
+
+    before = "old"
+    after = {OLD: ("old",), NEW: (GONE, "new")}
+
+    def prepare(self, root, backend):
+        self.limit = None
+        super().prepare(root, backend)
+        self.limit = 50
+
+
 class CreateInANewStore(Scenario):
     """With the first opening of a store: its key, its marker, a shard."""
 
@@ -366,7 +378,7 @@ class LockSession(Scenario):
 
 
 SCENARIOS = [
-    Create, CreateCounted, CreateInANewStore, RepairTheCount, Store,
+    Create, CreateCounted, UseALimit, CreateInANewStore, RepairTheCount, Store,
     StoreWhatIsLarger, Retrieve, RetrieveWhatIsLarge, Update, Touch, Delete,
     DeleteCounted, Regenerate, RegenerateWithGrace, RegenerateCounted,
     RegenerateCountedWithGrace, Sweep, SweepCounted, SetAside, LockSession,

@@ -17,7 +17,7 @@ import pytest
 import websession
 from effort import LONG
 from injection import Attempt, chosen, need_strace, places_of, told
-from scenarios import SCENARIOS
+from scenarios import SCENARIOS, DeleteCounted
 from shim import shimmed
 from support import open_descriptors
 
@@ -105,6 +105,25 @@ def test_fault_at_every_system_call(tmp_path, backend, scenario):
                 assert number_ == getattr(errno, fault), text
     assert tried > 3
     assert open_descriptors() == here
+
+
+@pytest.mark.parametrize("when", ["1", "1+"])
+def test_a_removal_is_counted_though_the_disk_is_full(tmp_path, backend, when):
+    """Its announcement finds no room, and the outcome does, or does not."""
+    need_strace()
+    ws = DeleteCounted().open(tmp_path / "store", backend)
+    for session_id in ("sessionOfOne", "sessionOfTwo", "sessionOfSix"):
+        DeleteCounted.make(ws, session_id, "data")
+    attempt = Attempt(
+        lambda: ws.deleteSession("sessionOfOne"),
+        *("-o", os.devnull, "-e", f"inject=pwrite64:error=ENOSPC:when={when}"),
+    )
+    assert attempt.error is None, attempt.error
+    assert len(ws.listSessions()) == 2
+    # One too many until the sweep comes by, never one too few.
+    assert ws.countSessions() == (2 if when == "1" else 3)
+    ws.cleanUp()
+    assert ws.countSessions() == 2
 
 
 SHORT = """

@@ -5,8 +5,10 @@ that its unsynced sectors allow reads as one of the stored states.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
+import shutil
 
 import pytest
 
@@ -114,13 +116,17 @@ def test_every_state_of_the_disk_reads_as_a_stored_one(
             assert found in allowed, (event[0], acknowledged, found[:40])
             seen.add(found)
         if synced and event[0] == "step":
-            assert not disk.pending[name]
+            assert disk.is_synced(name)
     # The disk did forget, and did not forget all.
     assert len(seen - {"damaged"}) > 1
 
 
 @pytest.mark.parametrize("durability", ["none", "data", "full"])
-def test_what_is_made_and_removed(tmp_path, backend, durability):
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("shard", ["an old shard", "a new shard"])
+def test_what_is_made_and_removed(
+    tmp_path, backend, durability, strict, shard
+):
     need_strace()
     root = tmp_path / "store"
     ws = opened(root, backend, durability)
@@ -128,7 +134,9 @@ def test_what_is_made_and_removed(tmp_path, backend, durability):
     (path,) = root.glob("??/*")
     name = os.fsencode(path)
     ws.deleteSession(SID)
-    disk = Disk({}, 512)
+    if shard == "a new shard":
+        path.parent.rmdir()
+    disk = Disk({}, 512, strict)
 
     def work():
         ws.newSession(data="made")
@@ -154,16 +162,52 @@ def test_what_is_made_and_removed(tmp_path, backend, durability):
             {"absent"},
         ],
     }[durability]
+    if strict and durability == "data":
+        # Names are what "full" is for.
+        promised = [each | {"absent"} for each in promised]
     steps, reader, seen = 0, opened(root, backend), set()
     for event in record(work):
         disk.apply(event)
         steps += event[0] == "step"
-        states = {None}
-        if name in disk.durable:
-            states = set(disk.states(name, STATES))
-        for content in states:
+        for content in set(disk.states(name, STATES)):
             found = reads_as(reader, path, content)
             assert found in promised[steps], (event, steps)
             seen.add(found)
     assert steps == 3
     assert {"absent", "made", "stored"} <= seen
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_store_is_made_whole(tmp_path, backend, strict):
+    """It opens whenever the power failed; once it was open, as it was."""
+    need_strace()
+    root, copy = tmp_path / "store", tmp_path / "copy"
+    root.mkdir(mode=0o700)
+    files = [os.fsencode(root / name) for name in (".key", ".websession")]
+
+    def work():
+        opened(root, backend)
+        os.sched_yield()
+
+    disk, made, seen = Disk({}, 512, strict), None, set()
+    for event in record(work):
+        disk.apply(event)
+        if event[0] == "step":
+            made = tuple(map(disk.now, files))
+        for contents in itertools.product(
+            *(set(disk.states(file, STATES)) for file in files)
+        ):
+            copy.mkdir(mode=0o700)
+            for file, content in zip(files, contents, strict=True):
+                if content is not None:
+                    path = copy / os.fsdecode(os.path.basename(file))
+                    path.touch(0o600)
+                    path.write_bytes(content)
+            ws = opened(copy, backend)
+            ws.newSession(data="first")
+            assert ws.retrieveSession(SID) == "first"
+            shutil.rmtree(copy)
+            assert made is None or contents == made, event
+            seen.add(tuple(content is not None for content in contents))
+    assert made is not None
+    assert seen == {(False, False), (True, False), (True, True)}

@@ -11,7 +11,7 @@ Lock order: the count, then a session.
 
 from __future__ import annotations
 
-import os
+from os import F_OK, access
 
 from .. import _status as status
 from .layout import COUNT
@@ -19,6 +19,7 @@ from .layout import COUNT
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
     from typing import TypeVar
 
     from .layout import Layout
@@ -35,33 +36,51 @@ class SessionCount:
 
     Args:
         layout: the store's directory.
+        backend: the store's.
         timeout: longest wait for the count's lock, in seconds.
     """
 
-    def __init__(self, layout: Layout, timeout: float) -> None:
+    def __init__(
+        self, layout: Layout, backend: ModuleType, timeout: float
+    ) -> None:
         self._layout = layout
         self._path = layout.join(COUNT)
+        self._exists = backend.exists
         self._timeout = timeout
+
+    def _counted(
+        self,
+        name: bytes,
+        counted: Callable[[Ledger], T],
+        action: Callable[[], T],
+        make: bool = False,
+    ) -> T:
+        """
+        Does something to a session, or what its handle begins with: with the
+        count locked, if there is one or is to be made.
+        """
+        path = self._path
+        if make or self._exists(path):
+            return self._with_ledger(make, counted, action)
+        try:
+            return action()
+        finally:
+            # Whoever has begun to count meanwhile may have come by before it
+            # was done, or after. A look that is cheap: where it fails to see
+            # the count, the sweep will correct that.
+            if access(path, F_OK):
+                self.audit(self._layout.shard(name), True)
 
     def _with_ledger(
         self,
         make: bool,
-        action: Callable[[Ledger], T],
+        counted: Callable[[Ledger], T],
         without: Callable[[], T],
     ) -> T:
-        """
-        Does something with the count locked, or without it if no limit was
-        ever used here and none is now.
-        """
-        if not make:
-            try:
-                os.stat(self._path)
-            except FileNotFoundError:
-                return without()
         from .ledger import with_ledger
 
         return with_ledger(
-            self._layout, self._path, make, self._timeout, action, without
+            self._layout, self._path, make, self._timeout, counted, without
         )
 
     def create(
@@ -83,7 +102,7 @@ class SessionCount:
                 return status.EXISTS
             return action()
 
-        return self._with_ledger(bool(limit), counted, action)
+        return self._counted(name, counted, action, bool(limit))
 
     def remove(self, name: bytes, action: Callable[[], T]) -> T:
         """Removes a session by `action`, which may find that it may not."""
@@ -92,7 +111,7 @@ class SessionCount:
             ledger.announce_removal(name)
             return action()
 
-        return self._with_ledger(False, counted, action)
+        return self._counted(name, counted, action)
 
     def supersede(self, name: bytes, action: Callable[[], T]) -> T:
         """The same for a session that stops being counted."""
@@ -101,7 +120,7 @@ class SessionCount:
             ledger.announce_superseding(name)
             return action()
 
-        return self._with_ledger(False, counted, action)
+        return self._counted(name, counted, action)
 
     def correct(
         self, shard: int, action: Callable[[], status.Swept | None]
@@ -111,10 +130,9 @@ class SessionCount:
         def counted(ledger: Ledger) -> status.Swept | None:
             swept = action()
             ledger.set_shard(shard, swept.live if swept else 0)
-            ledger.save()
             return swept
 
-        return self._with_ledger(False, counted, action)
+        return self._counted(self._layout.prefix(shard), counted, action)
 
     def audit(self, shard: int, correct: bool) -> tuple[int, int]:
         """
@@ -129,17 +147,12 @@ class SessionCount:
             noted, there = ledger.shard(shard), ledger.scan(shard)
             if correct:
                 ledger.set_shard(shard, there)
-            ledger.save()
             return noted, there
 
         return self._with_ledger(False, counted, lambda: (0, 0))
 
     def total(self) -> int:
         """How many sessions there are."""
-
-        def counted(ledger: Ledger) -> int:
-            ledger.save()
-            return ledger.total
 
         def scanned() -> int:
             from .ledger import counted_files
@@ -149,4 +162,4 @@ class SessionCount:
                 for shard in range(self._layout.shards)
             )
 
-        return self._with_ledger(False, counted, scanned)
+        return self._with_ledger(False, lambda ledger: ledger.total, scanned)

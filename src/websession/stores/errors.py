@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import os
+from errno import EDQUOT, ENOSPC
 
-from ..exceptions import SessionException, SessionStoreError
+from ..exceptions import (
+    CorruptData,
+    SessionBusy,
+    SessionException,
+    SessionStoreError,
+    UnsafeStore,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +21,13 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R")
 
-__all__ = ["loud"]
+__all__ = ["NO_ROOM", "UNREADABLE", "loud"]
+
+NO_ROOM = frozenset({ENOSPC, EDQUOT})
+"""A full disk: what makes room must work in spite of it."""
+
+UNREADABLE = (CorruptData, SessionBusy, UnsafeStore)
+"""Because of the session's file: another one may be read all the same."""
 
 
 def loud(func: Callable[P, R]) -> Callable[P, R]:

@@ -88,6 +88,7 @@ class FileStore:
         ValueError: an argument out of range.
     """
 
+    @loud
     def __init__(
         self,
         path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
@@ -117,7 +118,7 @@ class FileStore:
         accepted = [self._serializer, *map(serializers.get, also_accept)]
         self._accepted = {each.number: each.loads for each in accepted}
         self._max_size = max_size
-        self._count = SessionCount(self._layout, lock_timeout)
+        self._count = SessionCount(self._layout, self._backend, lock_timeout)
         self._tools = Tools(
             self._layout,
             self._backend,
@@ -326,12 +327,14 @@ class FileStore:
         """See `SessionStore.count`."""
         return self._count.total()
 
+    @loud
     def entries(self) -> Iterator[SessionInfo]:
         """See `SessionStore.entries`. Needs no secret; skips damaged files."""
         from .listing import entries
 
         return entries(self._layout, self._backend, self._tools.timeout)
 
+    @loud
     def lock(
         self, session_id: str, timeout: float, label: str = ""
     ) -> StripeLock:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from .. import _backend
 from .._files import File, Outcome
-from ..exceptions import CorruptData, InvalidSessionId, SessionStoreError
+from ..exceptions import CorruptData, InvalidSessionId
 from ..record import (
     HEADER,
     HEADER_LENGTH,
@@ -23,7 +23,7 @@ from ..record import (
     stored_at,
 )
 from .count import SessionCount
-from .errors import loud
+from .errors import UNREADABLE, loud
 from .layout import LOCKS, Layout
 from .sweep import Sweeper
 from .sweepnote import SweepNote
@@ -99,7 +99,7 @@ class Inspector:
         self.backend = (
             _backend.backend if backend is None else _backend.choose(backend)
         )
-        self.count = SessionCount(self.layout, timeout)
+        self.count = SessionCount(self.layout, self.backend, timeout)
         self.timeout = timeout
 
     # Looking
@@ -174,7 +174,7 @@ class Inspector:
         for name, info in self.files(number):
             try:
                 found = self._look(name, info)
-            except (CorruptData, SessionStoreError):
+            except UNREADABLE:
                 continue
             if found is not None:
                 yield found
@@ -276,19 +276,19 @@ class Inspector:
         path = self.layout.path(name)
 
         def delete() -> bool:
-            with File(path, os.O_RDONLY) as file:
-                file.lock(LOCK_EX, 0)
-                info = file.check()
-                is_old = time.time() - info.st_ctime >= age
-                if info.st_size or not is_old or not file.is_named(path):
-                    return False
-                os.unlink(path)
-                return True
+            try:
+                with File(path, os.O_RDONLY) as file:
+                    file.lock(LOCK_EX, 0)
+                    info = file.check()
+                    is_old = time.time() - info.st_ctime >= age
+                    if info.st_size or not is_old or not file.is_named(path):
+                        return False
+                    os.unlink(path)
+                    return True
+            except Outcome:
+                return False
 
-        try:
-            return self.count.remove(name, delete)
-        except Outcome:
-            return False
+        return self.count.remove(name, delete)
 
     def sweeper(self) -> Sweeper:
         """For a whole pass, see `Sweeper.whole_pass`."""

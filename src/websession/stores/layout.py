@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import NoReturn
 
-__all__ = ["COUNT", "DAMAGED", "FORMAT", "LOCKS", "Layout"]
+__all__ = ["COUNT", "DAMAGED", "FORMAT", "LOCKS", "MARKER", "Layout"]
 
 FORMAT = 1
 MARKER, KEY = b".websession", b".key"
@@ -251,6 +251,10 @@ class Layout:
     def prefix(self, shard: int) -> bytes:
         """The digits that shard number 0, 1, ... stands for."""
         return b"%0*x" % (self.digits, shard)
+
+    def shard(self, name: bytes) -> int:
+        """The number of the shard of this handle."""
+        return int(name[: self.digits], 16)
 
     def directory(self, name: bytes) -> bytes:
         """The shard directory of this handle."""

@@ -15,7 +15,7 @@ from zlib import crc32
 from .. import _status as status
 from .._files import File, Outcome
 from ..exceptions import MaxSessionCountExceeded
-from .errors import loud
+from .errors import NO_ROOM, loud
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,19 +50,28 @@ def _look(path: bytes) -> os.stat_result | None:
 
 
 class Ledger:
-    """The count, while its file is open and locked."""
+    """
+    The count, while its file is open and locked.
+
+    What is not as it should be is counted anew, when its numbers are needed:
+    until then nothing need be announced in it.
+    """
 
     def __init__(self, layout: Layout, file: File) -> None:
         self._layout = layout
         self._file = file
         self._length = _HEAD.size + _U32.size * layout.shards
         self._raw = bytearray(file.read_at(self._length + 1, 0))
-        self.total = 0
-        if self._is_good():
-            kind, name, self.total = _HEAD.unpack_from(self._raw)[2:]
+        self._too_long = len(self._raw) > self._length
+        self._good = self._is_good()
+        self._total = 0
+        # What is not written yet; what is under way unannounced.
+        self._changed = False
+        self._unannounced: tuple[int, bytes] | None = None
+        if self._good:
+            kind, name, self._total = _HEAD.unpack_from(self._raw)[2:]
+            self._changed = kind != _NOTHING
             self._settle(kind, name)
-        else:
-            self._rebuild()
 
     def _is_good(self) -> bool:
         raw = self._raw
@@ -73,20 +82,20 @@ class Ledger:
 
     def _rebuild(self) -> None:
         self._raw = bytearray(self._length)
-        os.ftruncate(self._file.fd, self._length)
+        self._total, self._good, self._changed = 0, True, True
         for shard in range(self._layout.shards):
             self.set_shard(shard, self.scan(shard))
 
     def scan(self, shard: int) -> int:
         """How many sessions are in a shard."""
-        return sum(1 for _ in counted_files(self._layout, shard))
+        return len(counted_files(self._layout, shard))
 
     def _settle(self, kind: int, name: bytes) -> None:
         """Was what is announced carried out?"""
         if kind == _NOTHING:
             return
         info = _look(self._layout.path(name))
-        shard = int(name[: self._layout.digits], 16)
+        shard = self._layout.shard(name)
         if kind == _CREATE and info is not None and _counts(info):
             self._add(shard, 1)
         elif (kind == _REMOVE and info is None) or (
@@ -94,8 +103,17 @@ class Ledger:
         ):
             self._add(shard, -1)
 
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        if not self._good:
+            self._rebuild()
+        return self._total
+
     def shard(self, shard: int) -> int:
         """How many the count says are in a shard."""
+        if not self._good:
+            self._rebuild()
         at = _HEAD.size + _U32.size * shard
         value: int = _U32.unpack_from(self._raw, at)[0]
         return value
@@ -105,15 +123,32 @@ class Ledger:
 
     def set_shard(self, shard: int, number: int) -> None:
         """Notes how many are in a shard."""
-        self.total += number - self.shard(shard)
-        _U32.pack_into(self._raw, _HEAD.size + _U32.size * shard, number)
+        change = number - self.shard(shard)
+        if change:
+            self._total += change
+            _U32.pack_into(self._raw, _HEAD.size + _U32.size * shard, number)
+            self._changed = True
 
-    def save(self, kind: int = _NOTHING, name: bytes = b"") -> None:
+    def _save(self, kind: int, name: bytes = b"") -> None:
         """Writes the count, announcing an operation."""
         raw = self._raw
         _HEAD.pack_into(raw, 0, _MAGIC, 0, kind, name, self.total)
         _U32.pack_into(raw, 4, crc32(raw[_CRC_FROM:]))
         self._file.write_at(raw, 0)
+        if self._too_long:
+            os.ftruncate(self._file.fd, self._length)
+            self._too_long = False
+        self._changed = False
+
+    def _saves(self, kind: int, name: bytes = b"") -> bool:
+        """The same; False if the disk has no room for it."""
+        try:
+            self._save(kind, name)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            return False
+        return True
 
     def announce_new(self, name: bytes, limit: int | None) -> bool:
         """
@@ -125,9 +160,9 @@ class Ledger:
         if _look(self._layout.path(name)) is not None:
             return False
         if limit and self.total >= limit:
-            self.save()
             raise MaxSessionCountExceeded(limit)
-        self.save(_CREATE, name)
+        if self._good:
+            self._save(_CREATE, name)
         return True
 
     def announce_removal(self, name: bytes) -> None:
@@ -139,11 +174,22 @@ class Ledger:
         self._announce(_SUPERSEDE, name)
 
     def _announce(self, kind: int, name: bytes) -> None:
+        if not self._good:
+            return
         info = _look(self._layout.path(name))
-        if info is not None and _counts(info):
-            self.save(kind, name)
-        else:
-            self.save()
+        if info is None or not _counts(info):
+            return
+        if not self._saves(kind, name):
+            # A log-out must work on a full disk. If it is interrupted, there
+            # is one too many in the count, until the sweep comes by.
+            self._unannounced = kind, name
+
+    def finish(self) -> None:
+        """Writes what has changed and is not written, if there is room."""
+        if self._unannounced is not None:
+            self._settle(*self._unannounced)
+        if self._changed:
+            self._saves(_NOTHING)
 
 
 def with_ledger(
@@ -161,7 +207,10 @@ def with_ledger(
             if os.fstat(file.fd).st_mode & 0o777 != 0o600:
                 os.fchmod(file.fd, 0o600)
             file.lock(LOCK_EX, timeout)
-            return action(Ledger(layout, file))
+            ledger = Ledger(layout, file)
+            done = action(ledger)
+            ledger.finish()
+            return done
     except Outcome as outcome:
         if outcome.status != status.ABSENT or make:
             status.fail(outcome.status, outcome.error, b".count")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from ..exceptions import CorruptData, SessionStoreError
 from ..record import HEADER
+from .errors import UNREADABLE
 from .keep import SessionInfo
 from .ledger import counted_files
 
@@ -24,7 +24,7 @@ def entries(
 ) -> Iterator[SessionInfo]:
     """
     Each session in force, one shard after the other. Authenticates nothing,
-    and skips what it cannot read.
+    and skips what is unreadable.
     """
     for shard in range(layout.shards):
         prefix = layout.prefix(shard)
@@ -32,7 +32,7 @@ def entries(
             name = prefix + os.fsencode(file)
             try:
                 raw = backend.read(layout.path(name), name, timeout)
-            except (CorruptData, SessionStoreError):
+            except UNREADABLE:
                 continue
             if raw is not None:
                 _, _, _, created, stored, _, size, _, _, _, idle, _ = (

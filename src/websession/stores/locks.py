@@ -1,8 +1,8 @@
 """
-Exclusive use of a session across processes, and the election of one sweeper.
+Exclusive use of a session across processes.
 
-Both through `filelock`, which is imported when first needed (it takes longer
-than everything else here). Lock objects are made for each use and never kept:
+Through `filelock`, which is imported when first needed (it takes longer than
+everything else here). Lock objects are made for each use and never kept:
 one made before a fork is of no use after it.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .layout import Layout
 
-__all__ = ["StripeLock", "file_lock", "try_lock"]
+__all__ = ["StripeLock", "file_lock"]
 
 _POLL_INTERVAL = 0.01
 _STRIPE_DIGITS = 4
@@ -41,22 +41,6 @@ def file_lock(path: bytes) -> BaseFileLock:
         # Where flock does not work, a lock file's mere existence would not do.
         fallback_to_soft=False,
     )
-
-
-def try_lock(path: bytes) -> BaseFileLock | None:
-    """The lock, acquired; None if somebody else has it."""
-    from filelock import Timeout
-
-    lock = file_lock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return None
-    except OSError as error:
-        raise SessionStoreError(
-            error.errno, error.strerror, os.fsdecode(path)
-        ) from error
-    return lock
 
 
 class _Held:
@@ -121,6 +105,7 @@ class StripeLock:
             self._note(b"")
             held.lock.release()
 
+    @loud
     def _acquire(self) -> BaseFileLock:
         from filelock import Timeout
 

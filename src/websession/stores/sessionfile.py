@@ -202,6 +202,7 @@ class SessionFile:
                 raise SessionRenewed(self.session_id)
         raise InvalidSessionId(self.session_id)
 
+    @loud
     def _set_aside(self) -> None:
         from .sweep import set_aside
 
@@ -323,6 +324,8 @@ class SessionFile:
             if outcome != status.ABSENT:
                 break
             tools.layout.make_shard(self.name)
+            if tools.durability == 2:
+                sync_directory(tools.layout.root)
         if outcome == status.ABSENT:
             status.fail(status.ERRNO, 2, self.name)
         if tools.durability == 2:

@@ -3,17 +3,19 @@ Removing what is over: expired sessions, abandoned files, old damaged ones.
 
 One sweeper at a time, elected through a lock that nobody waits for. A whole
 pass for `cleanUp`; slices of a few milliseconds on the way of `newSession`, so
-that a store needs neither cron nor a thread.
+that a store needs neither cron nor a thread. All of it works on a full disk.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from fcntl import LOCK_EX
 
+from .. import _status as status
 from ..exceptions import SessionBusy, printable
-from .layout import DAMAGED, LOCKS
-from .locks import try_lock
+from .errors import NO_ROOM
+from .layout import DAMAGED, LOCKS, MARKER
 from .safety import TEMPORARY
 
 TYPE_CHECKING = False
@@ -66,6 +68,41 @@ def set_aside(
         )
 
 
+class Election:
+    """
+    The right to sweep a store, for ``with``; False if somebody else has it.
+
+    It is a lock on the marker: nothing need be made for it.
+    """
+
+    __slots__ = ("_file",)
+
+    def __init__(self, layout: Layout) -> None:
+        from .._files import File
+
+        # Not shielded: a sweep may take seconds.
+        path = layout.join(MARKER)
+        self._file = File(path, os.O_RDONLY, shielded=False)
+
+    def __enter__(self) -> bool:
+        from .._files import Outcome
+
+        try:
+            self._file.__enter__()
+            self._file.lock(LOCK_EX, 0)
+        except BaseException as error:
+            self._file.__exit__()
+            if not isinstance(error, Outcome):
+                raise
+            if error.status == status.BUSY:
+                return False
+            status.fail(error.status, error.error, MARKER)
+        return True
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.__exit__()
+
+
 class Sweeper:
     """
     Sweeps a store.
@@ -94,7 +131,8 @@ class Sweeper:
         self._budget = budget
         self._timeout = timeout
         self._stamp = layout.join(LOCKS, b"sweep.stamp")
-        self._lock = layout.join(LOCKS, b"sweep.lock")
+        # Where the sweep goes on and when, if the disk has no room to note it.
+        self._unsaved: tuple[SweepNote, float] | None = None
 
     def sweep_all(self, now: float, idle: float, lifetime: float) -> int:
         """
@@ -125,14 +163,12 @@ class Sweeper:
             SessionBusy: another process is at it.
         """
         # Here and below, since looking whether it is time needs none of it.
-        from .sweepnote import SweepNote, Tally
+        from .sweepnote import Tally
 
-        self._layout.make(LOCKS)
-        lock = try_lock(self._lock)
-        if lock is None:
-            raise SessionBusy("another process is sweeping this store")
-        try:
-            note = SweepNote(self._stamp)
+        with Election(self._layout) as elected:
+            if not elected:
+                raise SessionBusy("another process is sweeping this store")
+            note = self._note()
             if not resume or note.present is None:
                 note.shard, note.present = 0, Tally(time.time())
             before, tally = note.present, Tally(time.time())
@@ -143,11 +179,9 @@ class Sweeper:
                 except GeneratorExit:
                     if resume:
                         note.shard, note.present = shard + 1, before + tally
-                        note.save(now + self._interval)
+                        self._save(note, now + self._interval)
                     raise
             self._finish(note, before + tally, now)
-        finally:
-            lock.release()
 
     def slice_if_due(self, now: float, idle: float, lifetime: float) -> None:
         """
@@ -157,15 +191,9 @@ class Sweeper:
         if not self._interval or not self._is_due(now):
             return
         try:
-            self._layout.make(LOCKS)
-            lock = try_lock(self._lock)
-            if lock is None:
-                return
-            try:
-                if self._is_due(now):
+            with Election(self._layout) as elected:
+                if elected and self._is_due(now):
                     self._slice(now, idle, lifetime)
-            finally:
-                lock.release()
         except Exception as error:
             import logging
 
@@ -177,15 +205,19 @@ class Sweeper:
         # The stamp's mtime is when the next slice is due. One that lies too
         # far ahead comes from a clock that was wrong.
         try:
-            due = os.stat(self._stamp).st_mtime
+            due = (
+                os.stat(self._stamp).st_mtime
+                if self._unsaved is None
+                else self._unsaved[1]
+            )
         except OSError:
             return True
         return not now < due <= now + self._interval + 3600.0
 
     def _slice(self, now: float, idle: float, lifetime: float) -> None:
-        from .sweepnote import SweepNote, Tally
+        from .sweepnote import Tally
 
-        note = SweepNote(self._stamp)
+        note = self._note()
         shard = note.shard if note.shard < self._layout.shards else 0
         if note.present is None or shard == 0:
             note.present = Tally(time.time())
@@ -204,13 +236,38 @@ class Sweeper:
                 break
         if shard < self._layout.shards:
             note.shard = shard
-            note.save(now + _REST * took)
+            self._save(note, now + _REST * took)
         else:
             self._finish(note, note.present, now)
 
     def _finish(self, note: SweepNote, tally: Tally, now: float) -> None:
         self._tidy()
-        note.finish(tally, now + self._interval)
+        note.finish(tally)
+        self._save(note, now + self._interval)
+
+    def _note(self) -> SweepNote:
+        from .sweepnote import SweepNote
+
+        if self._unsaved is not None:
+            return self._unsaved[0]
+        return SweepNote(self._stamp)
+
+    def _save(self, note: SweepNote, due: float) -> None:
+        """Where there is no room for it, at least this process knows it."""
+        try:
+            self._layout.make(LOCKS)
+            note.save(due)
+            self._unsaved = None
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            if self._unsaved is None:
+                import logging
+
+                logging.getLogger("websession").warning(
+                    "where the sweep goes on cannot be noted: %s", error
+                )
+            self._unsaved = note, due
 
     def _try_shard(
         self,

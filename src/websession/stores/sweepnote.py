@@ -112,12 +112,11 @@ class SweepNote:
             return None
         return 60 * self.last.removed / (self.last.when - self.before)
 
-    def finish(self, tally: Tally, due: float) -> None:
-        """Notes a pass that has been finished now, and saves."""
+    def finish(self, tally: Tally) -> None:
+        """A pass has been finished now."""
         self.before = self.last.when if self.last is not None else 0.0
         tally.when = time.time()
         self.shard, self.present, self.last = 0, None, tally
-        self.save(due)
 
     def save(self, due: float) -> None:
         """Writes it; its modification time is when the next slice is due."""
