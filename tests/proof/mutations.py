@@ -392,8 +392,9 @@ MUTATIONS = [
     Mutation(
         "a blind store takes another one's limit away, in C",
         C,
-        "    if (expected == NULL && WS_IDLE(header) != WS_IDLE(record))",
-        "    if (0)",
+        "(!same_origin(slots, record) ||\n"
+        "                             WS_IDLE(header) != WS_IDLE(record))",
+        "!same_origin(slots, record)",
         LIMIT,
     ),
     Mutation(
