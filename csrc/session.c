@@ -168,7 +168,7 @@ static int check_record(const uint8_t *record, size_t record_len)
     return WS_ERRNO;
 }
 
-/* 1 if what never changes in a session's life is the same in both. */
+/* 1 if creation time and env are the same in both. */
 static int same_origin(ws_slots *slots, const uint8_t *record)
 {
     const uint8_t *header = slots->header;
@@ -213,10 +213,11 @@ static int check_conditions(ws_slots *slots, const uint8_t *record,
         return WS_EXPIRED;
     if (ahead > 0 && ahead <= WS_CLOCK_SLACK)
         return WS_CONFLICT;
-    if (!same_origin(slots, record))
+    if (expected != NULL && memcmp(header + 16, record + 16, 8) != 0)
         return WS_CONFLICT;
-    /* Only who knows the live record may change the session's idle limit. */
-    if (expected == NULL && WS_IDLE(header) != WS_IDLE(record))
+    /* Only who knows the live record may write its env and limit anew. */
+    if (expected == NULL && (!same_origin(slots, record) ||
+                             WS_IDLE(header) != WS_IDLE(record)))
         return WS_CONFLICT;
     if (WS_SEQUENCE(header) == UINT64_MAX)
         return WS_EXHAUSTED;

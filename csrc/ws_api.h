@@ -78,7 +78,8 @@ int ws_session_create(const char *path, const char *name,
  * - equals expected in all 64 bytes of its header (where expected is given),
  * - is not superseded, and is not older at the time now than idle seconds
  *   since it was stored or lifetime seconds since creation (0: no limit),
- * - has the creation time and the env bytes of the new record, and
+ * - has the creation time of the new record and, where expected is not given,
+ *   its env bytes and its idle limit, and
  * - was not stored later than the new record, unless by more than an hour
  *   (a clock that was wrong).
  * header receives the 64 bytes of the header written, or with WS_CONFLICT,

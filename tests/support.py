@@ -65,6 +65,25 @@ class Child:
         return value
 
 
+class Interposed:
+    """
+    A backend with something that comes in between, once: when the next
+    session has been read, before anything else is done with it.
+    """
+
+    def __init__(self, backend, action):
+        self._backend, self._action = backend, action
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+    def read(self, *args):
+        raw = self._backend.read(*args)
+        action, self._action = self._action, lambda: None
+        action()
+        return raw
+
+
 def in_processes(count, func, *args):
     """Runs func(number, *args) in `count` processes; the results in order."""
     children = [Child(func, number, *args) for number in range(count)]

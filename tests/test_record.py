@@ -756,6 +756,31 @@ def test_used_up_sequence_numbers_are_refused(backend_module, path):
     assert path.read_bytes() == full
 
 
+@pytest.mark.parametrize("length", [0, 3, 9000])
+def test_env_is_written_anew_by_who_names_the_live_record(
+    length, backend_module, path
+):
+    path.unlink(missing_ok=True)
+    where = os.fsencode(path)
+    backend_module.create(where, NAME, simple(env=b"e" * 9000), 0, 0.0)
+    first = backend_module.read(where, NAME, 0.0)
+
+    def commit(record, expected):
+        return backend_module.commit(
+            where, NAME, record, expected, CREATED, 0.0, 0.0, 0, 0.0
+        )
+
+    new = simple(b"new", env=b"f" * length)
+    assert commit(new, None) == (status.CONFLICT, first[:64])
+    made_later = KEYRING.pack(NAME, CREATED + 1, CREATED, b"", b"new", 2)
+    assert commit(made_later, first[:64]) == (status.CONFLICT, first[:64])
+    assert backend_module.read(where, NAME, 0.0) == first
+    done, header = commit(new, first[:64])
+    assert done == status.OK
+    raw = backend_module.read(where, NAME, 0.0)
+    assert (raw[:64], raw[64:]) == (header, b"f" * length + b"new")
+
+
 def test_last_sequence_number_is_used(backend_module, path):
     where = put(path, finished(simple(), 2**64 - 2))
     done, header = backend_module.commit(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shelve
 import signal
 import subprocess
 import sys
 import time
+import zlib
 
 import pytest
 
 from console import handle_of, plain
-from support import in_processes, session_files, until
-from websession import FileStore, InvalidSessionId, WebSession
+from support import file_of, in_processes, session_files, until
+from websession import CorruptData, FileStore, InvalidSessionId, WebSession
+from websession.record import record_length
 from websession.stores.inspect import Inspector
 
 SECRET, OTHER = "the secret of one store", "the secret of another"
@@ -150,6 +153,115 @@ def test_another_serialiser(console, root, target, filled, open_target):
     )
 
 
+def store_of(path, backend, serializer, now):
+    """A store with cross-check variables and a clock that is set."""
+    return WebSession(
+        FileStore(
+            path, backend=backend, serializer=serializer, sweep_interval=0
+        ),
+        crossCheckVars=("REMOTE_ADDR",),
+        clock=lambda: now[0],
+    )
+
+
+def test_again_with_another_serialiser(console, root, target, backend):
+    """The cross-check variables are the same, written in another way."""
+    now = [time.time() - 1000]
+    env = {"REMOTE_ADDR": "192.0.2.7"}
+    ws = store_of(root, backend, "pickle", now)
+    session_id = ws.newSession(env, data="old")
+    assert counts(console, root, target)["copied"] == 1
+    remembered = store_of(target, backend, "pickle", now)
+    assert remembered.retrieveSession(session_id, env) == "old"
+    now[0] += 10
+    ws.storeSession(session_id, "newer")
+    options = ["--serializer", "json", "--unsafe-pickle"]
+    assert counts(console, root, target, *options) == {
+        "copied": 1, "there": 0, "gone": 0, "failed": 0
+    }  # fmt: skip
+    record = store_of(target, backend, "json", now).readSession(
+        session_id, env
+    )
+    assert (record.data, record.stored) == ("newer", now[0])
+    assert record.env == env
+    # Who remembers the old form takes it for another one's.
+    with pytest.raises(CorruptData, match="does not accept"):
+        remembered.retrieveSession(session_id, env)
+
+
+def test_again_when_what_was_copied_has_expired(
+    console, root, target, backend
+):
+    """By a limit of its own; in the source it was kept alive."""
+    now = [time.time() - 1000]
+    ws = store_of(root, backend, "pickle", now)
+    session_id = ws.newSession(data="old", idle=60)
+    assert counts(console, root, target)["copied"] == 1
+    for _ in range(21):
+        now[0] += 50
+        ws.storeSession(session_id, "kept alive")
+    assert counts(console, root, target)["copied"] == 1
+    there = store_of(target, backend, "pickle", now)
+    record = there.readSession(session_id)
+    assert (record.data, record.idle) == ("kept alive", 60)
+
+
+def forge(path, backend):
+    """A store whose sessions were signed with another key."""
+    store = FileStore(path, backend=backend, sweep_interval=0)
+    ws = WebSession(store, crossCheckVars=())
+    ids = [ws.newSession(data=n) for n in range(3)]
+    for session_id in ids[:2]:
+        file = file_of(path, session_id)
+        raw = bytearray(file.read_bytes())
+        raw[48] ^= 1  # of the MAC
+        rest = bytes(raw[8 : record_length(raw)])
+        crc = zlib.crc32(rest, zlib.crc32(handle_of(session_id).encode()))
+        raw[4:8] = crc.to_bytes(4, "little")
+        file.write_bytes(raw)
+    return ids
+
+
+def test_forgeries_are_refused_counted_and_told(
+    console, root, target, backend, open_target
+):
+    forged, other, good = forge(root, backend)
+    for _ in range(2):
+        status, out, err = console.run("migrate", root, target)
+        assert (status, out.count("2 failed")) == (3, 1)
+        assert sorted(err.splitlines()) == sorted(
+            f"{handle_of(each)}: it is not authentic"
+            for each in (forged, other)
+        )
+        assert list(known(target, backend)) == [handle_of(good)]
+    assert open_target().retrieveSession(good) == 2
+
+
+def test_a_forgery_in_the_target_is_not_one_that_is_there(
+    console, root, target, backend
+):
+    forged, other, _ = forge(target, backend)
+    old = WebSession(FileStore(root, backend=backend), crossCheckVars=())
+    for session_id in forged, other:
+        old._store.create(session_id, "source", {}, now=0)
+    before = file_of(target, forged).read_bytes()
+    status, out, err = console.run("migrate", root, target)
+    assert (status, out.count("0 there already")) == (3, 1)
+    assert err.count("what the target has of it is not authentic\n") == 2
+    assert file_of(target, forged).read_bytes() == before
+
+
+def test_another_session_of_that_handle_is_left_alone(
+    console, root, target, backend
+):
+    for path, now in (root, 2e9), (target, 1e9):
+        store = FileStore(path, backend=backend, sweep_interval=0)
+        store.create("abcdefghijkl", str(path), {}, now=now)
+    status, _, err = console.run("migrate", root, target)
+    assert status == 3
+    assert err.endswith("the target has one that was made at another time\n")
+
+
 def test_the_same_directory(console, root, ws):
     ws.newSession()
     for same in root, f"{root}/", root / ".." / root.name:
@@ -257,7 +369,21 @@ def test_from_a_shelve(console, tmp_path, target, open_target):
     assert found.env == {"REMOTE_ADDR": "192.0.2.3"}
     with shelve.open(str(old / "shelf")) as opened:
         assert len(opened) == 10
-    assert counts(console, *words, "--move")["there"] == 5
+    with shelve.open(str(old / "shelf")) as opened:
+        opened["abcdefghijk1"] = (1.75e9 + 10, {"n": "newer"})
+        opened["abcdefghijk2"] = (1.75e9 + 10, {"n": "newer"})
+    found = counts(console, *words)
+    assert (found["copied"], found["there"]) == (2, 3)
+    with shelve.open(str(old / "shelf")) as opened:
+        opened["abcdefghijk2"] = (1.75e9 + 20, {"n": "newest"})
+    there.storeSession("abcdefghijk3", {"n": "stored here"})
+    found = counts(console, *words, "--move")
+    assert (found["copied"], found["there"]) == (1, 4)
+    for number, n in (1, "newer"), (2, "newest"), (3, "stored here"):
+        data = there.retrieveSession(
+            f"abcdefghijk{number}", {"REMOTE_ADDR": f"192.0.2.{number}"}
+        )
+        assert data == {"n": n}
     with shelve.open(str(old / "shelf")) as opened:
         assert len(opened) == 0
 
@@ -284,6 +410,16 @@ for expiry in None, 3600:
     session.set_expiry(expiry)
     session.save()
     print(session.session_key)
+"""
+DJANGO_STORES = """
+import sys
+from django.conf import settings
+settings.configure(SECRET_KEY=sys.argv[2], SESSION_FILE_PATH=sys.argv[1],
+                   USE_TZ=True)
+from django.contrib.sessions.backends.file import SessionStore
+session = SessionStore(sys.argv[3])
+session["user"] = sys.argv[4]
+session.save()
 """
 DJANGO_READS = """
 import sys
@@ -313,6 +449,18 @@ def test_from_djangos_files(console, tmp_path, target, backend):
     assert written_by(DJANGO_READS, target, "s" * 50, keys[0]) == [
         "ann", "True"
     ]  # fmt: skip
+    written_by(DJANGO_STORES, old, "s" * 50, keys[0], "bob")
+    (old / f"sessionid{keys[1]}").write_text("forged" * 9)
+    status, out, err = console.run("migrate", *words, "--move")
+    assert (status, out) == (
+        3,
+        "2 sessions: 1 copied, 0 there already, 0 gone meanwhile, 1 failed\n",
+    )
+    assert err.startswith(f"{handle_of(keys[1])}: a session in {old} cannot")
+    assert written_by(DJANGO_READS, target, "s" * 50, keys[0]) == [
+        "bob", "True"
+    ]  # fmt: skip
+    assert [each.name for each in old.iterdir()] == [f"sessionid{keys[1]}"]
 
 
 CHERRYPY = """
@@ -335,12 +483,27 @@ def test_from_cherrypys_files(console, tmp_path, target, open_target):
     words = [old, target, "--from", "cherrypy", "--unsafe-pickle"]
     (old / f"session-{'0' * 40}").write_bytes(b"\xff" * 30)
     (old / f"session-{'0' * 40}").chmod(0o600)
-    status, out, _ = console.run("migrate", *words)
-    assert status in (0, 3)
+    status, out, err = console.run("migrate", *words)
+    assert status == 3
     assert "3 copied" in out
+    assert "1 failed" in out
+    assert err.startswith(f"{handle_of('0' * 40)}: a session in {old} cannot")
     there = open_target(length=40)
     assert there.retrieveSession(ids[2]) == {"n": 2}
     assert (old / f"session-{ids[2]}").exists()
     with pytest.raises(InvalidSessionId):
         there.retrieveSession("0" * 40)
     assert len(session_files(target)) == 3
+    newer = time.time() + 1
+    os.utime(old / f"session-{ids[1]}", (newer, newer))
+    _, out, _ = console.run("migrate", *words, "--move")
+    assert "1 copied, 2 there already" in out
+    assert there.readSession(ids[1]).stored == pytest.approx(newer, abs=1e-3)
+    left = [each.name for each in old.iterdir() if each.suffix != ".lock"]
+    assert left == [f"session-{'0' * 40}"]
+
+
+def test_moving_is_for_the_stores_of_others(console, root, target, ws):
+    said = console.complaint("migrate", root, target, "--move", status=2)
+    assert said == "--move is for django, cherrypy and shelve"
+    assert not target.exists()

@@ -7,13 +7,17 @@ import time
 
 import pytest
 
-from support import in_processes, session_files
+from support import Child, Interposed, in_processes, session_files
 from websession import (
     CorruptData,
     FileStore,
     SessionStoreError,
     WebSession,
 )
+from websession.ids import handle
+from websession.record import Keyring
+from websession.stores.inspect import Inspector
+from websession.stores.transfer import COPIED, resign
 
 OLD, NEW = "the old secret of a store", "the new secret of a store"
 
@@ -94,6 +98,36 @@ def test_a_wrong_old_secret_changes_nothing(console, root, opened, files):
     FileStore(other, sweep_interval=0)
     said = console.complaint("rekey", other, *files, status=1)
     assert "was made with another key" in said
+
+
+def test_a_store_in_between_is_not_lost(root, opened, backend):
+    """At the same time, as clocks tell it."""
+    ws = opened(OLD)
+    ws._clock = lambda: 1e9
+    session_id = ws.newSession(data="old")
+    store = Inspector(
+        root, secrets=[OLD.encode(), NEW.encode()], backend=backend
+    )
+    store.backend = Interposed(
+        store.backend,
+        lambda: Child(ws.storeSession, session_id, "new").result(),
+    )
+    store_id = bytes.fromhex(store.layout.marker[b"id"].decode())
+    last = Keyring([NEW.encode()], store_id)
+    assert resign(store, last, handle(session_id)) == COPIED
+    assert opened(NEW).retrieveSession(session_id) == "new"
+
+
+def test_what_has_expired_by_its_own_limit_is_no_failure(
+    console, root, opened, files
+):
+    ws = opened(OLD)
+    ws._clock = lambda: time.time() - 100
+    ws.newSession(idle=10)
+    assert console.text("rekey", root, *files) == (
+        "0 sessions signed anew, 0 were already, 0 failed\n"
+    )
+    assert session_files(root) == []
 
 
 @pytest.mark.proof

@@ -11,10 +11,11 @@ from itertools import pairwise
 import pytest
 
 from console import handle_of
-from support import file_of, in_processes
+from support import Child, Interposed, file_of, in_processes
 from websession import FileStore, InvalidSessionId, WebSession
 from websession.flask import tagged_json
 from websession.record import MIN_SECRET_LENGTH
+from websession.stores.inspect import Inspector
 
 DATA = {
     "user": "ann",
@@ -211,6 +212,20 @@ def test_delete_what_is_old(console, root, make_store):
     ]
     assert ws.retrieveSession(old[4]) == "used since"
     assert ws.countSessions() == 2
+
+
+def test_what_is_used_before_it_is_deleted_as_old_stays(ws, root, backend):
+    """Between the look at its age and the deletion."""
+    old = WebSession(ws.sessiondict, crossCheckVars=(), clock=lambda: 1e9)
+    session_id = old.newSession()
+    store = Inspector(root, backend=backend)
+    store.backend = Interposed(
+        store.backend,
+        lambda: Child(ws.storeSession, session_id, "new").result(),
+    )
+    assert not store.delete_older(handle_of(session_id).encode(), 1.1e9)
+    assert ws.retrieveSession(session_id) == "new"
+    assert not store.delete_older(handle_of(session_id).encode(), 1.1e9)
 
 
 def test_delete_needs_to_be_told_which(console, root, json_ws):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shelve
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -236,6 +238,35 @@ def test_a_wrong_signature_is_nobodys(old, make_moving):
             ws.retrieveSession(made_up)
 
 
+@pytest.fixture
+def cached(old):
+    """The name of a session of Flask-Session's, and its file."""
+    name = "a" * 43
+    FileSystemCache(str(old)).set(f"session:{name}", {"user": "ann"})
+    return name, old / CacheFiles(old)._file(name)
+
+
+def test_expired_sessions_of_cachelib_are_not_there(old, cached, make_moving):
+    name, path = cached
+    source = CacheFiles(old)
+    assert source.find(name).data == {"user": "ann"}
+    path.write_bytes(struct.pack("I", int(time.time()) - 1) + pickle.dumps({}))
+    assert source.find(name) is None
+    with pytest.raises(InvalidSessionId):
+        make_moving(source, sessionIDLength=43).retrieveSession(name)
+
+
+def test_files_of_cachelib_that_were_set_aside_are_there(old, cached):
+    """A killed mover left them so."""
+    name, path = cached
+    source = CacheFiles(old)
+    path.rename(f"{path}.moving")
+    found = source.find(name)
+    assert found.data == {"user": "ann"}
+    assert source.remove(name, found.version)
+    assert source.find(name) is None
+
+
 # CherryPy
 
 CHERRYPY = """
@@ -339,7 +370,7 @@ def test_processes_that_come_at_once_lose_nothing(old, old_id, make_moving):
 def test_a_kill_between_making_and_removing(old, old_id, make_moving):
     source = CherryPyFiles(old)
     ws = make_moving(source)
-    source.remove = lambda session_id: os.kill(os.getpid(), signal.SIGKILL)
+    source.remove = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
     assert Child(ws.retrieveSession, old_id).wait() == signal.SIGKILL
     del source.remove
     assert (old / f"session-{old_id}").exists()

@@ -395,8 +395,9 @@ MUTATIONS = [
     Mutation(
         "a blind store takes another one's limit away, in C",
         C,
-        "    if (expected == NULL && WS_IDLE(header) != WS_IDLE(record))",
-        "    if (0)",
+        "(!same_origin(slots, record) ||\n"
+        "                             WS_IDLE(header) != WS_IDLE(record))",
+        "!same_origin(slots, record)",
         LIMIT,
     ),
     Mutation(
@@ -845,6 +846,7 @@ MUTATIONS = [
         "[:_LONGEST_LABEL]",
         "",
         "tests/test_processes.py",
+    ),
     Mutation(
         "a file is left when the first write fails, in C",
         C,

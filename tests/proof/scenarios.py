@@ -5,8 +5,11 @@ which states of each session may be found afterwards.
 
 from __future__ import annotations
 
+import os
+import pickle
 import shutil
 from contextlib import suppress
+from datetime import datetime
 
 # Not inside an operation:
 import filelock  # noqa: F401
@@ -17,10 +20,13 @@ from websession import (
     FileStore,
     InvalidSessionId,
     WebSession,
+    _backend,
     _backend_py,  # noqa: F401
     _sweep_py,  # noqa: F401
 )
+from websession.cli import main, migrate  # noqa: F401
 from websession.ids import handle
+from websession.legacy import CherryPyFiles, MovingSession
 from websession.stores import (  # noqa: F401
     ledger,
     listing,
@@ -377,9 +383,94 @@ class LockSession(Scenario):
         super().check(root, backend, went_well)
 
 
+class FixedMoving(Fixed, MovingSession):
+    """Fetches sessions of another store."""
+
+
+class Move(Scenario):
+    """From CherryPy's files, which lie in the store here."""
+
+    moved = "0123456789" * 4
+    before = None
+    after = {moved: ("old",)}
+
+    def source(self, root):
+        return CherryPyFiles(root / "old")
+
+    def open(self, root, backend, now=0.0):
+        ws = super().open(root, backend, now)
+        return FixedMoving(
+            ws.sessiondict, 0, IDLE, (), self.limit, clock=ws._clock,
+            sources=[self.source(root)],
+        )  # fmt: skip
+
+    def prepare(self, root, backend):
+        WebSession(FileStore(root, backend=backend, shards=SHARDS))
+        (root / "old").mkdir(mode=0o700)
+        super().prepare(root, backend)
+        path = root / "old" / f"session-{self.moved}"
+        path.write_bytes(pickle.dumps(("old", datetime(9999, 1, 1))))
+        path.chmod(0o600)
+        os.utime(path, (1.8e9, 1.8e9))
+
+    def perform(self, ws):
+        assert ws.retrieveSession(self.moved) == "old"
+
+    def check(self, root, backend, went_well):
+        source, store = self.source(root), self.open(root, backend)._store
+        here = self.moved in store
+        assert here or source.find(self.moved).data == "old"
+        assert not went_well or (here and source.find(self.moved) is None)
+        super().check(root, backend, went_well)
+        # What a crash left there goes with the session.
+        self.open(root, backend).deleteSession(self.moved)
+        assert source.find(self.moved) is None
+
+
+class MoveCounted(Move):
+    limit = 50
+
+
+class MoveWhatWasCopied(Move):
+    """A crash came before the removal, and the application after it."""
+
+    after = {Move.moved: ("new",)}
+
+    def prepare(self, root, backend):
+        super().prepare(root, backend)
+        path = root / "old" / f"session-{self.moved}"
+        raw = path.read_bytes()
+        self.open(root, backend).move(self.moved)
+        path.write_bytes(raw)
+        path.chmod(0o600)
+        os.utime(path, (1.7e9, 1.7e9))
+        self.open(root, backend)._store.commit(self.moved, "new", now=1.8e9)
+
+    def perform(self, ws):
+        assert not ws.move(self.moved)
+
+    def check(self, root, backend, went_well):
+        there = self.source(root).find(self.moved)
+        assert there is None or not went_well
+        Scenario.check(self, root, backend, went_well)
+
+
+class Migrate(Move):
+    """The same for all sessions, by command."""
+
+    def ready(self, root, backend):
+        def perform():
+            _backend.backend = _backend.choose(backend)
+            words = ["--from", "cherrypy", "--unsafe-pickle", "--move"]
+            main(["migrate", str(root / "old"), str(root), *words])
+
+        return perform
+
+
 SCENARIOS = [
     Create, CreateCounted, UseALimit, CreateInANewStore, RepairTheCount, Store,
     StoreWhatIsLarger, Retrieve, RetrieveWhatIsLarge, Update, Touch, Delete,
     DeleteCounted, Regenerate, RegenerateWithGrace, RegenerateCounted,
     RegenerateCountedWithGrace, Sweep, SweepCounted, SetAside, LockSession,
+    Move, MoveCounted, MoveWhatWasCopied, Migrate,
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 
 from .. import serializers
 from ..exceptions import SessionException
@@ -32,8 +33,9 @@ __all__ = ["add"]
 _KINDS = ("store", "django", "cherrypy", "shelve")
 _EPILOG = """\
 A store that is in use can be copied: run it, switch the application to DST,
-and run it again for what was stored meanwhile. A session that is newer in DST
-stays as it is there. SRC is not changed, unless --move is said.
+and at once run it again for what was stored meanwhile: what was logged out in
+DST before comes back. A session that is newer in DST stays as it is there. SRC
+is not changed, unless --move is said.
 
 Flask-Session's files do not tell the IDs of their sessions: let the
 application read them with websession.legacy.CacheFiles and MovingSession.
@@ -130,7 +132,7 @@ def _run(options: argparse.Namespace) -> int:
         for name, copy in jobs:
             try:
                 counts[copy()] += 1
-            except (SessionException, TypeError, OSError) as error:
+            except Exception as error:  # whatever serialisers raise
                 failed += 1
                 complain(f"{name}: {error}")
             show(sum(counts.values()) + failed)
@@ -151,6 +153,8 @@ def _run(options: argparse.Namespace) -> int:
 def _store(options: argparse.Namespace) -> Inspector:
     if os.path.realpath(options.source) == os.path.realpath(options.target):
         raise Refused("SRC and DST are the same directory")
+    if options.move:
+        raise Refused("--move is for django, cherrypy and shelve")
     source = Inspector(
         options.source,
         secrets=secrets_of(options),
@@ -167,6 +171,8 @@ def _target(options: argparse.Namespace, serializer: Serializer) -> FileStore:
         secret=_new_secrets(options) or None,
         shards=options.shards,
         sweep_interval=0,
+        # What is deleted in SRC is on the disk of DST first.
+        durability="full" if options.move else "none",
         allow_network=options.allow_network,
     )
 
@@ -291,27 +297,15 @@ def _legacy_jobs(
     for session_id in source.ids():
         yield (
             handle(session_id).decode("ascii"),
-            _legacy_copy(source, target, session_id, options.move),
+            _carry(source, target, session_id, options.move),
         )
 
 
-def _legacy_copy(
+def _carry(
     source: LegacySource, target: FileStore, session_id: str, move: bool
 ) -> Callable[[], str]:
-    def copy() -> str:
-        found = source.find(session_id)
-        if found is None:
-            return GONE
-        made = target.create(
-            session_id,
-            found.data,
-            found.env,
-            now=found.stored,
-            created=found.created,
-            own_idle=found.idle,
-        )
-        if move:
-            source.remove(session_id)
-        return COPIED if made else THERE
+    from ..legacy.carry import carry
 
-    return copy
+    return lambda: carry(
+        session_id, source, target, now=time.time(), remove=move
+    )

@@ -4,8 +4,17 @@ A `WebSession` that fetches sessions from where they were.
 
 from __future__ import annotations
 
-from ..exceptions import BadSessionId, InvalidSessionId, SessionRenewed
+from ..exceptions import (
+    BadSessionId,
+    CorruptData,
+    InvalidSessionId,
+    SessionRenewed,
+    UnsafeStore,
+)
+from ..ids import handle
 from ..session import WebSession
+from ..stores.transfer import COPIED
+from .carry import carry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,29 +78,36 @@ class MovingSession(WebSession):
             False if none of them has it, or it is here already.
 
         Raises:
-            SessionStoreError, or the serialiser's exception for data that it
-            cannot keep: then the session is where it was.
+            SessionStoreError, CorruptData, or the serialiser's exception for
+            data that it cannot keep: then the session is where it was.
         """
-        if not any(source.find(session_id) for source in self._sources):
-            return False
-        # Or a log-out between looking and making would be undone.
-        with self.lockSession(session_id, label="moving it"):
-            for source in self._sources:
-                found = source.find(session_id)
-                if found is None:
-                    continue
-                made = self._store.create(
+        for source in self._sources:
+            if self._is_in(source, session_id):
+                outcome = carry(
                     session_id,
-                    found.data,
-                    found.env,
+                    source,
+                    self._store,
                     now=self.now(),
-                    created=found.created,
-                    stored=found.stored,
-                    own_idle=found.idle,
+                    remove=True,
+                    idle=self.expireRemove,
+                    lifetime=self.maxLifetime,
                 )
-                source.remove(session_id)
-                return made
+                return outcome == COPIED
         return False
+
+    @staticmethod
+    def _is_in(source: LegacySource, session_id: str) -> bool:
+        try:
+            return source.find(session_id) is not None
+        except (CorruptData, UnsafeStore) as error:
+            import logging
+
+            logging.getLogger("websession").warning(
+                "session %s cannot be read, it stays there: %s",
+                handle(session_id).decode("ascii"),
+                error,
+            )
+            return False
 
     def _after_moving(self, session_id: str, call: Callable[[], T]) -> T:
         try:
@@ -136,6 +152,8 @@ class MovingSession(WebSession):
         self, session_id: str, *args: Any, **settings: Any
     ) -> str:
         """See `WebSession.regenerateSession`."""
+        # Or what a crash left where it was would go on under the old ID.
+        self.move(session_id)
         regenerate = super().regenerateSession
         return self._after_moving(
             session_id, lambda: regenerate(session_id, *args, **settings)

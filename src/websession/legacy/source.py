@@ -4,12 +4,19 @@ What the readers of other stores have in common.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from errno import ELOOP
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ..exceptions import SessionStoreError, UnsafeStore, printable
-from ..ids import handle
+from ..exceptions import (
+    CorruptData,
+    SessionStoreError,
+    UnsafeStore,
+    printable,
+)
+from ..stores.errors import loud
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["LegacySession", "LegacySource", "SessionFiles"]
 
 _OTHERS_MAY_WRITE = 0o022
+# Ends the name of a file that is about to be removed: with it, its session is
+# found here as before, and by nobody else.
+_ASIDE = ".moving"
 
 
 class LegacySession(NamedTuple):
@@ -29,6 +39,7 @@ class LegacySession(NamedTuple):
         created: when it was made, if that is known; otherwise `stored`.
         idle: its own idle limit in whole seconds; 0: none.
         env: the cross-check variables.
+        version: what is equal only if nothing was stored in between.
     """
 
     data: Any
@@ -36,6 +47,7 @@ class LegacySession(NamedTuple):
     created: float
     idle: int = 0
     env: Mapping[str, object] = {}
+    version: object = None
 
 
 class LegacySource(Protocol):
@@ -46,11 +58,27 @@ class LegacySource(Protocol):
         ...
 
     def find(self, session_id: str) -> LegacySession | None:
-        """The session; None if there is none, it has expired or is damaged."""
+        """
+        The session; None if there is none, or it has expired.
+
+        Raises:
+            CorruptData: it cannot be decoded.
+            UnsafeStore: others can write to it.
+            SessionStoreError: it cannot be read for another reason.
+        """
         ...
 
-    def remove(self, session_id: str) -> None:
-        """Deletes the session; no error if there is none."""
+    def remove(self, session_id: str, version: object = None) -> bool:
+        """
+        Deletes the session.
+
+        Args:
+            version: that `find` gave, if nothing may have been stored since;
+                None: whatever is there.
+
+        Returns:
+            False if there was none, or another version.
+        """
         ...
 
     def ids(self) -> Iterator[str]:
@@ -100,24 +128,24 @@ class SessionFiles:
         """The content of a file; None if it has expired."""
         raise NotImplementedError
 
+    @loud
     def find(self, session_id: str) -> LegacySession | None:
         """See `LegacySource.find`."""
         if not self.accepts(session_id):
             return None
+        name = self._file(session_id)
+        found = self._read(name) or self._read(name + _ASIDE)
+        if found is None:
+            return None
         try:
-            found = self._read(self._file(session_id))
-            return None if found is None else self._decode(*found)
+            session = self._decode(*found)
         except Exception as error:
             # Whatever a damaged file makes of the decoders.
-            import logging
-
-            logging.getLogger("websession").warning(
-                "session %s in %s cannot be read, it stays there: %s",
-                handle(session_id).decode("ascii"),
-                printable(self._path),
-                printable(str(error)),
-            )
-            return None
+            raise CorruptData(
+                f"a session in {printable(self._path)} cannot be decoded: "
+                f"{printable(str(error))}"
+            ) from error
+        return None if session is None else session._replace(version=found)
 
     def _read(self, name: str) -> tuple[bytes, float] | None:
         """Content and modification time."""
@@ -126,6 +154,10 @@ class SessionFiles:
             fd = os.open(os.path.join(self._path, name), flags)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if error.errno == ELOOP:
+                raise self._unsafe() from error
+            raise
         with open(fd, "rb") as file:
             info = os.fstat(fd)
             if (
@@ -133,23 +165,53 @@ class SessionFiles:
                 or info.st_uid != os.geteuid()
                 or info.st_mode & _OTHERS_MAY_WRITE
             ):
-                raise UnsafeStore(
-                    "it must be a regular file of this user that nobody else "
-                    "may write to"
-                )
+                raise self._unsafe()
             return file.read(), info.st_mtime
 
-    def remove(self, session_id: str) -> None:
+    def _unsafe(self) -> UnsafeStore:
+        return UnsafeStore(
+            f"the file of a session in {self._path} must be a regular one of "
+            "this user that nobody else may write to"
+        )
+
+    @loud
+    def remove(self, session_id: str, version: object = None) -> bool:
         """See `LegacySource.remove`."""
         if not self.accepts(session_id):
-            return
-        try:
-            os.unlink(os.path.join(self._path, self._file(session_id)))
-        except FileNotFoundError:
-            pass
+            return False
+        name = self._file(session_id)
+        path = os.path.join(self._path, name)
+        aside = path + _ASIDE
+        if version is None:
+            there = _unlinked(path)
+            return _unlinked(aside) or there
+        # Out of the reach of the application that it was of, which might
+        # store it between a look and its removal.
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, aside)
+        return self._read(name + _ASIDE) == version and _unlinked(aside)
+
+    def _exists(self, name: str) -> bool:
+        path = os.path.join(self._path, name)
+        return os.path.lexists(path) or os.path.lexists(path + _ASIDE)
 
     def _names(self, prefix: str) -> Iterator[str]:
+        """What follows the prefix in the names of files, each once."""
         with os.scandir(self._path) as entries:
             for entry in entries:
-                if entry.name.startswith(prefix):
-                    yield entry.name[len(prefix) :]
+                name = entry.name.removesuffix(_ASIDE)
+                if not name.startswith(prefix):
+                    continue
+                if name != entry.name and os.path.lexists(
+                    os.path.join(self._path, name)
+                ):
+                    continue
+                yield name[len(prefix) :]
+
+
+def _unlinked(path: str) -> bool:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True

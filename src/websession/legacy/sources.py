@@ -9,7 +9,7 @@ import struct
 import time
 from datetime import datetime, timezone
 
-from ..exceptions import CorruptData, InvalidSessionId
+from ..exceptions import InvalidSessionId
 from ..ids import SESSION_ID_CHARS
 from ..stores.locks import file_lock
 from ..stores.mapping import CHECKVARS, MappingStore
@@ -150,7 +150,7 @@ class CacheFiles(SessionFiles):
 
         key = (self._prefix + self._name(session_id)).encode("utf-8")
         old = md5(key, usedforsecurity=False).hexdigest()
-        if os.path.lexists(os.path.join(self._path, old)):
+        if self._exists(old):
             return old
         return sha256(key).hexdigest()  # from cachelib 0.16 on
 
@@ -236,54 +236,72 @@ class Shelf:
         """See `LegacySource.find`."""
         if not self.accepts(session_id):
             return None
-        with self._opened() as store:
+        with self._opened() as opened:
             try:
-                record = store.read(session_id, time.time())
-            except (InvalidSessionId, CorruptData):
+                record = opened.store.read(session_id, time.time())
+            except InvalidSessionId:
                 return None
+            version = opened.version(session_id)
         return LegacySession(
             record.data,
             record.stored,
             record.created,
             record.idle,
             dict(record.env),
+            version,
         )
 
-    def remove(self, session_id: str) -> None:
+    def remove(self, session_id: str, version: object = None) -> bool:
         """See `LegacySource.remove`."""
-        if self.accepts(session_id):
-            with self._opened() as store:
-                store.delete(session_id)
+        if not self.accepts(session_id):
+            return False
+        with self._opened() as opened:
+            if version not in (None, opened.version(session_id)):
+                return False
+            return opened.store.delete(session_id)
 
     def ids(self) -> Iterator[str]:
         """See `LegacySource.ids`."""
-        with self._opened() as store:
-            keys = list(store._mapping.keys())
+        with self._opened() as opened:
+            keys = list(opened.shelf.keys())
         for key in keys:
             if not key.startswith(CHECKVARS) and self.accepts(key):
                 yield key
 
 
 class _OpenShelf:
-    """The shelve, open and locked, as a store."""
+    """
+    The shelve, open and locked.
+
+    Attributes:
+        shelf: as it is.
+        store: the same as a store.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
 
-    def __enter__(self) -> MappingStore:
+    def __enter__(self) -> _OpenShelf:
         import shelve
 
         self._lock = file_lock(os.fsencode(self._path + ".lock"))
         self._lock.acquire()
         try:
-            self._shelf = shelve.open(self._path, "w")  # noqa: S301
+            self.shelf: Any = shelve.open(self._path, "w")  # noqa: S301
         except BaseException:
             self._lock.release()
             raise
-        return MappingStore(self._shelf)
+        self.store = MappingStore(self.shelf)
+        return self
+
+    def version(self, session_id: str) -> object:
+        """The bytes of a session; None for what is not there."""
+        raw = self.shelf.dict
+        keys = (session_id.encode(), (CHECKVARS + session_id).encode())
+        return tuple(raw.get(key) for key in keys)
 
     def __exit__(self, *exc: object) -> None:
         try:
-            self._shelf.close()
+            self.shelf.close()
         finally:
             self._lock.release()

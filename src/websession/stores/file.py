@@ -204,6 +204,10 @@ class FileStore:
         outcome = self._count.create(
             file.name, limit, lambda: file.create(record)
         )
+        if outcome == status.EXISTS and file.reap():
+            outcome = self._count.create(
+                file.name, limit, lambda: file.create(record)
+            )
         if outcome == status.OK:
             file.seen = b"", (created, packed, own_idle)
         return outcome == status.OK

@@ -7,14 +7,15 @@ take no lock for longer than any reader, removals go the way of all others.
 from __future__ import annotations
 
 import os
-import time
-from fcntl import LOCK_EX
 from stat import S_ISREG
 from typing import NamedTuple
 
 from .. import _backend
-from .._files import File, Outcome
-from ..exceptions import CorruptData, InvalidSessionId
+from ..exceptions import (
+    CorruptData,
+    InvalidSessionId,
+    SessionBusy,
+)
 from ..record import (
     HEADER,
     HEADER_LENGTH,
@@ -25,7 +26,7 @@ from ..record import (
 from .count import SessionCount
 from .errors import UNREADABLE, loud
 from .layout import LOCKS, Layout
-from .sweep import Sweeper
+from .sweep import Sweeper, reap
 from .sweepnote import SweepNote
 
 TYPE_CHECKING = False
@@ -274,21 +275,10 @@ class Inspector:
             False if it is not empty, not so old, locked, or gone.
         """
         path = self.layout.path(name)
-
-        def delete() -> bool:
-            try:
-                with File(path, os.O_RDONLY) as file:
-                    file.lock(LOCK_EX, 0)
-                    info = file.check()
-                    is_old = time.time() - info.st_ctime >= age
-                    if info.st_size or not is_old or not file.is_named(path):
-                        return False
-                    os.unlink(path)
-                    return True
-            except Outcome:
-                return False
-
-        return self.count.remove(name, delete)
+        try:
+            return reap(path, name, self.count, age, 0.0)
+        except SessionBusy:
+            return False
 
     def sweeper(self) -> Sweeper:
         """For a whole pass, see `Sweeper.whole_pass`."""

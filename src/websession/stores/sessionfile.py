@@ -332,6 +332,13 @@ class SessionFile:
             sync_directory(tools.layout.directory(self.name))
         return outcome
 
+    def reap(self) -> bool:
+        """Deletes the file if it is what a killed process left: empty."""
+        from .sweep import reap
+
+        tools = self._tools
+        return reap(self.path, self.name, tools.count, 0.0, tools.timeout)
+
     def remove(self, expected: object) -> bool:
         """Deletes the file; False if there was none, or another version."""
         tools = self._tools

@@ -103,6 +103,44 @@ class Election:
         self._file.__exit__()
 
 
+def reap(
+    path: bytes, name: bytes, count: SessionCount, age: float, timeout: float
+) -> bool:
+    """
+    Deletes a file that whoever was to fill it has left empty. If that one is
+    still about to, it finds its file without a name, and leaves.
+
+    Args:
+        age: for how many seconds it must have been empty, at least.
+        timeout: longest wait for whoever has it locked, in seconds.
+
+    Returns:
+        False if it is not empty, not so old, or gone.
+
+    Raises:
+        SessionBusy: it is still locked.
+        SessionStoreError: the system failed.
+    """
+    from .._files import File, Outcome
+
+    def unlink() -> bool:
+        try:
+            with File(path, os.O_RDONLY) as file:
+                file.lock(LOCK_EX, timeout)
+                info = file.check()
+                is_old = time.time() - info.st_ctime >= age
+                if info.st_size or not is_old or not file.is_named(path):
+                    return False
+                os.unlink(path)
+                return True
+        except Outcome as outcome:
+            if outcome.status != status.ABSENT:
+                status.fail(outcome.status, outcome.error, name)
+            return False
+
+    return count.remove(name, unlink)
+
+
 class Sweeper:
     """
     Sweeps a store.

@@ -116,6 +116,8 @@ class Transfer:
                 # or was killed while doing so.
                 if not self._target.delete_empty(name, _ABANDONED_AFTER):
                     time.sleep(_PAUSE)
+            elif not self._target.layout.keyring.verifies(name, there):
+                raise CorruptData("what the target has of it is not authentic")
             elif stored_at(there) >= record.stored:
                 return THERE
             elif _replace(self._target, name, packed, there):
@@ -168,13 +170,20 @@ def _replace(
     store: Inspector, name: bytes, packed: bytes, there: bytes
 ) -> bool:
     """Writes a record in the place of one; False if that has changed."""
-    outcome, _ = store.backend.commit(
+    outcome, header = store.backend.commit(
         store.layout.path(name), name, packed, there[:HEADER_LENGTH],
         time.time(), 0.0, 0.0, 0, store.timeout,
     )  # fmt: skip
+    if outcome == status.CONFLICT and there.startswith(header):
+        raise SessionStoreError(
+            "the target has one that was made at another time"
+        )
     if outcome in (status.OK, status.CONFLICT):
         return bool(outcome == status.OK)
-    if outcome in (status.ABSENT, status.SUPERSEDED):
+    if outcome == status.EXPIRED:
+        # By its own limit, and nothing follows that: it is made anew.
+        store.delete(name, there[:HEADER_LENGTH])
+    if outcome in (status.ABSENT, status.SUPERSEDED, status.EXPIRED):
         return False
     raise SessionStoreError(f"it could not be written (status {outcome})")
 
