@@ -42,6 +42,7 @@ POWER = "tests/proof/test_power_loss.py"
 ORDER = "tests/proof/test_linearizable.py"
 MODEL, SOAK = "tests/proof/test_model.py", "tests/proof/test_soak.py"
 FUZZ, SAFE = "tests/proof/test_fuzz.py", "tests/proof/test_security.py"
+MERGE = "tests/test_merge.py"
 LIMIT, RACES = "tests/test_own_limit.py", "tests/test_races.py"
 RECORD, HOSTILE = "tests/test_record.py", "tests/test_hostile_files.py"
 
@@ -591,6 +592,49 @@ MUTATIONS = [
         "_MOST_VALUES = 4",
         "_MOST_VALUES = 400",
         FUZZ + " tests/test_cookie.py",
+    ),
+    # Merging
+    Mutation(
+        "a set that is written in another order is a change",
+        "src/websession/web/merge.py",
+        "        return _Comparison(dumps, loads).is_same(one, other)",
+        "        return False",
+        MERGE,
+    ),
+    Mutation(
+        "true is one, in a merge",
+        "src/websession/web/merge.py",
+        "        if kind is not type(other):\n            return False\n",
+        "",
+        MERGE,
+    ),
+    Mutation(
+        "two equal lists are one, in a merge",
+        "src/websession/web/merge.py",
+        "            return self._partners.get(id(one)) is other",
+        "            return True",
+        MERGE,
+    ),
+    Mutation(
+        "zeros are equal, in a merge",
+        "src/websession/web/merge.py",
+        "_SIMPLE = frozenset({int, str,",
+        "_SIMPLE = frozenset({int, float, str,",
+        MERGE,
+    ),
+    Mutation(
+        "what a set has more does not count, in a merge",
+        "src/websession/web/merge.py",
+        "        return len(one) == len(other) and compare(self, one, other)",
+        "        return compare(self, one, other)",
+        MERGE,
+    ),
+    Mutation(
+        "an object is as it was only if it is written alike at once",
+        "src/websession/web/merge.py",
+        "written == wanted or self._again(written) == wanted",
+        "written == wanted",
+        MERGE,
     ),
 ]
 

@@ -190,7 +190,9 @@ class Contents(LoadedContents):
             # A copy, since what the function changes in it must not be there
             # already when it runs again.
             mine = manager.loads(encoded)
-            data = func(merge(base, mine, theirs, manager.dumps))
+            data = func(
+                merge(base, mine, theirs, manager.dumps, manager.loads)
+            )
             payload = manager.dumps(data)
             return manager.to_store(payload)
 
