@@ -45,6 +45,8 @@ if __name__ == "__main__":
             "environment": "production",
             "server.socket_file": sys.argv[1],
             "server.thread_pool": 12,
+            # Or a busy machine refuses connections.
+            "server.socket_queue_size": 128,
         }
     )
     cherrypy.quickstart(
