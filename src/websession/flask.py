@@ -57,7 +57,7 @@ datetimes. Keys become strings. For a `FileStore` with settings of its own:
 """
 
 
-class FlaskSession(Session, SessionMixin):
+class FlaskSession(Session, SessionMixin):  # type: ignore[override]
     """
     The session of one request, with what Flask promises of it: `permanent`,
     and a `modified` that may be set, though nothing needs it: a change inside

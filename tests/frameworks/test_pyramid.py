@@ -105,12 +105,17 @@ def app(make_app):
 
 
 def test_it_is_what_pyramid_asks_for(make_store):
-    factory = WebSessionFactory(make_store(serializer="json"))
+    factory = WebSessionFactory(make_store(serializer="json"), cookie=COOKIE)
     assert verifyObject(ISessionFactory, factory)
     session = factory(Request.blank("/"))
     assert verifyObject(ISession, session)
     assert isinstance(session.created, int)
     assert session.new
+    session["a"] = 1
+    session.commit()
+    cookie = session.cookie().partition(";")[0]
+    again = factory(Request.blank("/", headers={"Cookie": cookie}))
+    assert not again.new
 
 
 def test_what_is_set_is_there_in_the_next_request(app, root):

@@ -636,6 +636,20 @@ MUTATIONS = [
         "written == wanted",
         MERGE,
     ),
+    Mutation(
+        "a session is new until it is used",
+        "src/websession/web/session.py",
+        "        self._use()\n        return self._is_new",
+        "        return self._is_new",
+        "tests/test_session.py",
+    ),
+    Mutation(
+        "a session has not ended until it is used",
+        "src/websession/web/session.py",
+        "        self._use()\n        return self._ended",
+        "        return self._ended",
+        "tests/test_session.py",
+    ),
 ]
 
 
