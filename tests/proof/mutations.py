@@ -650,6 +650,48 @@ MUTATIONS = [
         "        return self._ended",
         "tests/test_session.py",
     ),
+    Mutation(
+        "a body that is made later says no Vary",
+        "src/websession/web/session.py",
+        "return self.accessed or (not is_made and self.has_cookie)",
+        "return self.accessed",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "every body is made before it is sent",
+        "src/websession/web/headers.py",
+        "    return body is None or isinstance(",
+        "    return True or isinstance(",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "what is written the old way says no Vary",
+        "src/websession/wsgi.py",
+        "            self._begin(False)",
+        "            self._begin(True)",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "an unused session can be changed too late, under ASGI",
+        "src/websession/asgi.py",
+        "                session.close()\n",
+        "",
+        "tests/frameworks/test_asgi.py",
+    ),
+    Mutation(
+        "an unused session can be changed too late, under Flask",
+        "src/websession/flask.py",
+        "            session.close()\n",
+        "",
+        "tests/frameworks/test_flask.py",
+    ),
+    Mutation(
+        "a stream of CherryPy says no Vary",
+        "src/websession/cherrypy.py",
+        "        if cherrypy.serving.response.stream:",
+        "        if False:",
+        "tests/frameworks/test_cherrypy.py",
+    ),
 ]
 
 

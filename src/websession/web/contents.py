@@ -50,6 +50,10 @@ class Contents(LoadedContents):
             self._to_browser = CLEAR
             self._manager.emit("drop", session_id, "deleted or expired")
 
+    def close(self) -> None:
+        """Refuses changes from now on: the response begins."""
+        self._closed = True
+
     def commit_at_once(self) -> bool:
         """
         What `commit` does, if it takes no waiting for other processes or the

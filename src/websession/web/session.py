@@ -146,6 +146,16 @@ class Session(Contents, MutableMapping[str, "Any"]):
             self._manager.dumps(data), self._base
         )
 
+    def concerns(self, is_made: bool) -> bool:
+        """
+        Whether a response depends on the session: it was used, or the cookie
+        came and it may be used when the body is made.
+
+        Args:
+            is_made: whether the body is there already.
+        """
+        return self.accessed or (not is_made and self.has_cookie)
+
     # What an application does with it
 
     def regenerate(self, grace: float | None = None) -> None:

@@ -38,6 +38,13 @@ class Site:
         query = cherrypy.request.query_string
         return act(cherrypy.session, f"/{action}", query, actions)
 
+    @cherrypy.expose
+    @cherrypy.config(**{"response.stream": True})
+    def stream(self):
+        yield b"["
+        yield str(cherrypy.session.get("count", 0)).encode()
+        yield b"]"
+
 
 if __name__ == "__main__":
     cherrypy.config.update(
