@@ -142,10 +142,12 @@ def environment_of(sessions):
     """Where a probe finds the sessions, and what it imports."""
     tests = Path(__file__).parent
     frameworks = tests / "frameworks"
-    probes = [str(each) for each in (tests, frameworks, frameworks / "probes")]
+    # The same code as in the tests, which need not be what is installed.
+    ours = Path(websession.__file__).parents[1]
+    places = [tests, frameworks, frameworks / "probes", ours]
     return {
         "PROBE_SESSIONS": str(sessions),
-        "PYTHONPATH": os.pathsep.join(probes),
+        "PYTHONPATH": os.pathsep.join(map(str, places)),
     }
 
 

@@ -133,6 +133,20 @@ def test_what_was_put_in_is_there_in_the_next_request(visitor):
     assert visitor.end(session) is None
 
 
+def test_what_is_known_of_it_is_known_before_it_is_used(visitor, clock):
+    visitor.store(a=1)
+    session = visitor.begin()
+    assert not session.new
+    assert session.accessed  # the answer depends on the cookie
+    assert visitor.begin().ended is None
+    clock.move(1801)
+    session = visitor.begin()
+    assert isinstance(session.ended, InvalidSessionId | SessionExpired)
+    assert session.accessed
+    assert session.new
+    assert "Max-Age=0" in visitor.end(session)
+
+
 def test_it_is_a_mutable_mapping(visitor):
     visitor.store(a=1, b=2)
     session = visitor.begin()

@@ -217,6 +217,81 @@ def test_another_key_and_cookie(make):
     assert browser.get().one("Set-Cookie").startswith("sid=")
 
 
+class Lazy:
+    """A body that uses the session when it is made, and only then."""
+
+    def __init__(self, session):
+        self.session = session
+
+    def __iter__(self):
+        yield repr(self.session.get("user")).encode()
+
+
+def as_iterable(environ, start_response):
+    start_response("200 OK", list(TEXT))
+    return Lazy(environ[KEY])
+
+
+def as_generator(environ, start_response):
+    start_response("200 OK", list(TEXT))
+    yield b""
+    yield from Lazy(environ[KEY])
+
+
+def as_written(environ, start_response):
+    write = start_response("200 OK", list(TEXT))
+    write(b"")
+    for piece in Lazy(environ[KEY]):
+        write(piece)
+    return []
+
+
+@pytest.mark.parametrize("late", [as_iterable, as_generator, as_written])
+@pytest.mark.parametrize("lock", [False, True])
+def test_vary_where_the_body_is_the_first_to_use_it(make, late, lock):
+    def app(environ, start_response):
+        if environ["PATH_INFO"] == "/late":
+            return late(environ, start_response)
+        return site(environ, start_response)
+
+    browser = make(app, lock=lock)
+    browser.get("/user=ann")
+    answer = browser.get("/late")
+    assert answer.body == b"'ann'"
+    assert answer.all("Vary") == ["Cookie"]
+    assert answer.all("Set-Cookie") == []
+    # Without a cookie it has nothing to vary on.
+    browser.cookie = "theme=dark"
+    answer = browser.get("/late")
+    assert answer.body == b"None"
+    assert answer.all("Vary") == []
+
+
+def test_a_body_that_is_there_or_a_file_varies_on_nothing(root):
+    sent = []
+
+    def answer(body):
+        environ = {
+            "HTTP_COOKIE": f"__Host-websession={'x' * 32}",
+            "wsgi.url_scheme": "https",
+            "wsgi.file_wrapper": FileWrapper,
+        }
+        setup_testing_defaults(environ)
+
+        def app(environ, start_response):
+            start_response("200 OK", list(TEXT))
+            return body
+
+        SessionMiddleware(app, root)(
+            environ, lambda status, headers: sent.append(headers)
+        )
+        return sent.pop()
+
+    for body in [b"x"], (b"x",), FileWrapper(io.BytesIO(b"x")):
+        assert answer(body) == TEXT
+    assert answer(iter([b"x"])) == [*TEXT, ("Vary", "Cookie")]
+
+
 # When the session is stored
 
 

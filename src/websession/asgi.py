@@ -43,6 +43,10 @@ class SessionMiddleware:
     nothing. A websocket gets a session for reading. An exception that reaches
     the middleware stores nothing.
 
+    Adds ``Vary: Cookie`` where the session was used, and where its cookie
+    came, since the body, which is made later, may use it. Where a cookie is
+    set, makes ``Cache-Control`` keep the response out of shared caches.
+
     The event loop does what takes microseconds: reading a session, and storing
     it again if nobody else is writing it. What may wait goes to a thread:
     making a session, a new ID, log-out, a merge, every write with
@@ -163,7 +167,7 @@ class _Answer:
             except MaxSessionCountExceeded:
                 await self.refuse(refusal.FULL)
                 return
-            if self._session.accessed:
+            if self._session.concerns(is_made=False):
                 message = self._with_session(message)
         await self._send(message)
 
@@ -172,6 +176,7 @@ class _Answer:
         try:
             # Emptied: ended, as Starlette's users expect.
             if not session.accessed:
+                session.close()
                 return
             if not session.is_emptied and session.commit_at_once():
                 return
@@ -185,7 +190,9 @@ class _Answer:
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in message.get("headers", ())
         ]
-        headers = with_session(headers, self._session.cookie())
+        session = self._session
+        cookie = session.cookie() if session.accessed else None
+        headers = with_session(headers, cookie)
         encoded = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
             for name, value in headers

@@ -21,7 +21,7 @@ except ImportError as error:
 
 from .exceptions import MaxSessionCountExceeded
 from .web import refusal
-from .web.headers import to_set
+from .web.headers import is_made, to_set
 from .web.manager import SessionManager
 
 TYPE_CHECKING = False
@@ -111,6 +111,10 @@ def _from(first: Any, rest: Any) -> Iterator[Any]:
         rest.close()
 
 
+def _is_made(body: Any) -> bool:
+    return is_made(body) or hasattr(body, "read")  # a file
+
+
 def _finish(session: Session, result: Any) -> Any:
     """Stores the session; `result`, or what is answered instead."""
     session.end_if_empty()
@@ -119,10 +123,10 @@ def _finish(session: Session, result: Any) -> Any:
     except MaxSessionCountExceeded:
         headers = dict(refusal.headers(refusal.FULL))
         return bottle.HTTPResponse(refusal.FULL, 503, **headers)
-    if session.accessed:
-        is_response = isinstance(result, bottle.HTTPResponse)
+    is_response = isinstance(result, bottle.HTTPResponse)
+    if session.concerns(_is_made(result.body if is_response else result)):
         response = result if is_response else bottle.response
-        cookie = session.cookie()
+        cookie = session.cookie() if session.accessed else None
         headers = to_set(
             response.get_header("Vary"),
             response.get_header("Cache-Control"),

@@ -48,6 +48,12 @@ class _Sessions(WebSession):
         return drawn or super()._generateSessionID(maxtry)
 
 
+def _cookie_name() -> Any:
+    return cherrypy.serving.request.config.get(
+        "tools.sessions.name", "session_id"
+    )
+
+
 class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
     """
     The session of a request. Nothing is stored, and no cookie sent, before
@@ -63,6 +69,12 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
     serializer: Any = "pickle"
     clean_freq = 0
     _lock: AbstractContextManager[None] | None = None
+
+    def __init__(self, id: str | None = None, **settings: Any) -> None:
+        super().__init__(id, **settings)
+        cherrypy.serving.request.hooks.attach(
+            "before_finalize", self._prepare_stream
+        )
 
     @property
     def _manager(self) -> SessionManager:
@@ -128,11 +140,14 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
         if session.accessed:
             self._open()
 
+    def _prepare_stream(self) -> None:
+        # It is saved at its end, and CherryPy sends the cookie before.
+        if cherrypy.serving.response.stream:
+            self._say_headers()
+
     def _tell_browser(self, session: Any) -> None:
         response, told = cherrypy.serving.response, session.for_browser()
-        name = cherrypy.serving.request.config.get(
-            "tools.sessions.name", "session_id"
-        )
+        name = _cookie_name()
         is_stored = told != "" and (self._is_stored or bool(told))
         if not is_stored and (told == "" or self.missing):
             cherrypy_sessions.expire()
@@ -141,14 +156,19 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
             response.cookie.pop(name, None)
         self._is_stored = is_stored
         if session.accessed:
-            headers = response.headers
-            headers.update(
-                to_set(
-                    headers.get("Vary"),
-                    headers.get("Cache-Control"),
-                    name in response.cookie,
-                )
+            self._say_headers()
+
+    @staticmethod
+    def _say_headers() -> None:
+        response = cherrypy.serving.response
+        headers = response.headers
+        headers.update(
+            to_set(
+                headers.get("Vary"),
+                headers.get("Cache-Control"),
+                _cookie_name() in response.cookie,
             )
+        )
 
     def _delete(self) -> None:
         self._data.invalidate()

@@ -253,7 +253,9 @@ class SessionStore(SessionBase):  # type: ignore[misc]
         def change(stored: Any) -> object:
             nonlocal data, payload
             mine, theirs = manager.loads(encoded), _as_dict(stored)
-            data = func(merge(base, mine, theirs, manager.dumps))
+            data = func(
+                merge(base, mine, theirs, manager.dumps, manager.loads)
+            )
             payload = manager.dumps(data)
             return manager.to_store(payload)
 

@@ -57,7 +57,7 @@ datetimes. Keys become strings. For a `FileStore` with settings of its own:
 """
 
 
-class FlaskSession(Session, SessionMixin):
+class FlaskSession(Session, SessionMixin):  # type: ignore[override]
     """
     The session of one request, with what Flask promises of it: `permanent`,
     and a `modified` that may be set, though nothing needs it: a change inside
@@ -168,6 +168,11 @@ class WebSessionInterface(SessionInterface):
         """Stores what changed, and tells the browser."""
         assert isinstance(session, FlaskSession)
         if not session.accessed:
+            session.close()
+            # A file is passed through; other streams may still use it.
+            is_made = not response.is_streamed or response.direct_passthrough
+            if session.concerns(is_made):
+                response.vary.add("Cookie")
             return
         # An application that calls every session permanent, before it knows
         # the visitor, stores nothing yet.

@@ -19,7 +19,7 @@ except ImportError as error:
 
 from .exceptions import MaxSessionCountExceeded
 from .web import refusal
-from .web.headers import with_session
+from .web.headers import is_made, with_session
 from .web.manager import SessionManager
 from .web.session import Session
 
@@ -114,7 +114,6 @@ def _finish(session: PyramidSession, response: Any) -> None:
         response.body = refusal.FULL
         response.headers.update(refusal.headers(refusal.FULL))
         return
-    if session.accessed:
-        response.headerlist = with_session(
-            response.headerlist, session.cookie()
-        )
+    if session.concerns(is_made(response.app_iter)):
+        cookie = session.cookie() if session.accessed else None
+        response.headerlist = with_session(response.headerlist, cookie)

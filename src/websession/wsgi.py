@@ -12,7 +12,7 @@ from .exceptions import MaxSessionCountExceeded, SessionLocked
 from .web import refusal
 from .web.cookie import SessionCookie
 from .web.events import log_event
-from .web.headers import with_session
+from .web.headers import is_made, with_session
 from .web.manager import SessionManager
 from .web.session import Session
 
@@ -44,8 +44,9 @@ class SessionMiddleware:
     streams holds nothing. An exception that the application does not catch
     stores nothing.
 
-    Adds ``Vary: Cookie`` where the session was used, and where a cookie is
-    set makes ``Cache-Control`` keep the response out of shared caches.
+    Adds ``Vary: Cookie`` where the session was used, or may be used by a body
+    that is made while it is sent. Where a cookie is set, makes
+    ``Cache-Control`` keep the response out of shared caches.
 
     Args:
         app: the WSGI application.
@@ -95,7 +96,7 @@ class SessionMiddleware:
         """Answers a request."""
         session = Session(self.manager, environ)
         environ[self._key] = session
-        answer = _Answer(session, start_response)
+        answer = _Answer(session, environ, start_response)
         if self._lock_timeout is not None:
             try:
                 session.lock(self._lock_timeout, _label(environ))
@@ -124,12 +125,16 @@ class _Answer:
     session is stored.
     """
 
-    __slots__ = ("_session", "_start_response", "_write", "held")
+    __slots__ = ("_environ", "_session", "_start_response", "_write", "held")
 
     def __init__(
-        self, session: Session, start_response: StartResponse
+        self,
+        session: Session,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
     ) -> None:
         self._session = session
+        self._environ = environ
         self._start_response = start_response
         self._write: Callable[[bytes], object] | None = None
         self.held: tuple[str, Headers] | None = None
@@ -153,11 +158,11 @@ class _Answer:
     def write(self, data: bytes) -> None:
         """The old way to send a body."""
         if self._write is None:
-            self._begin()
+            self._begin(False)
         self._write(data)  # type: ignore[misc]
 
-    def _begin(self) -> None:
-        """Stores the session, then lets the headers go."""
+    def _begin(self, is_made: bool) -> None:
+        """Stores the session, then lets the headers go before their body."""
         if self.held is None:
             raise AssertionError("start_response was not called")
         session = self._session
@@ -166,8 +171,9 @@ class _Answer:
         finally:
             session.unlock()
         status, headers = self.held
-        if session.accessed:
-            headers = with_session(headers, session.cookie())
+        if session.concerns(is_made):
+            cookie = session.cookie() if session.accessed else None
+            headers = with_session(headers, cookie)
         self._write = self._start_response(status, headers)
 
     def send(self, body: Iterable[bytes]) -> Iterable[bytes]:
@@ -175,7 +181,7 @@ class _Answer:
         if self._write is not None:
             return body
         try:
-            self._begin()
+            self._begin(is_made(body) or self._is_file(body))
         except MaxSessionCountExceeded:
             _close(body)
             return self.refuse(refusal.FULL)
@@ -183,6 +189,11 @@ class _Answer:
             _close(body)
             raise
         return body
+
+    def _is_file(self, body: Iterable[bytes]) -> bool:
+        """Whether it is the server that reads the body, from a file."""
+        wrapper = self._environ.get("wsgi.file_wrapper")
+        return isinstance(wrapper, type) and isinstance(body, wrapper)
 
     def refuse(self, sentence: bytes) -> list[bytes]:
         """Answers in the place of the application."""

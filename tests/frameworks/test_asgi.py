@@ -84,6 +84,15 @@ async def stream(request):
     return Streaming(pieces())
 
 
+async def stream_late(request):
+    async def pieces():
+        yield str(request.session.get("a")).encode()
+        with pytest.raises(RuntimeError, match="response has begun"):
+            request.session["late"] = True
+
+    return Streaming(pieces())
+
+
 async def late(websocket):
     await websocket.accept()
     session = websocket.session
@@ -100,6 +109,7 @@ PAGES = {
     "/set": set_all, "/get": get, "/bare": bare, "/clear": clear,
     "/append": append, "/log-in": log_in, "/log-out": log_out,
     "/count": count, "/fail": fail, "/stream": stream,
+    "/stream-late": stream_late,
 }  # fmt: skip
 
 
@@ -151,6 +161,15 @@ def test_without_use_there_is_no_session_and_no_header(client, root):
     assert "Vary" not in answer.headers
     assert client.get("/get").headers["Vary"] == "Cookie"
     assert session_files(root) == []
+
+
+def test_vary_where_the_body_is_the_first_to_use_the_session(client):
+    assert "Vary" not in client.get("/stream-late").headers
+    client.get("/set?a=1")
+    answer = client.get("/stream-late")
+    assert answer.text == "1"
+    assert answer.headers["Vary"] == "Cookie"
+    assert "Set-Cookie" not in answer.headers
 
 
 def test_a_request_that_reads_writes_nothing(client, root):

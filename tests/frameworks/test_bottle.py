@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import bottle
 import pytest
@@ -14,6 +15,7 @@ from websession import WebSession
 from websession.bottle import SessionPlugin
 from websession.web import SessionCookie
 
+HERE = Path(__file__).parent
 COOKIE = SessionCookie("sid", secure=None)
 
 
@@ -81,6 +83,20 @@ def make_app(make_store):
             bottle.redirect("/get")
             yield "never"
 
+        @app.get("/stream-late")
+        def stream_late(session):
+            yield "late "
+            yield str(session.get("a"))
+
+        @app.get("/response-late")
+        def response_late(session):
+            pieces = (str(session.get("a")) for _ in range(1))
+            return bottle.HTTPResponse(pieces)
+
+        @app.get("/file")
+        def file():
+            return bottle.static_file(Path(__file__).name, HERE)
+
         @app.get("/bare")
         def bare():
             return "bare"
@@ -113,6 +129,18 @@ def test_without_use_there_is_no_session_and_no_header(app, root):
     assert "Vary" not in headers
     assert app.get("/get").headers["Vary"] == "Cookie"
     assert session_files(root) == []
+
+
+def test_vary_where_the_body_is_the_first_to_use_the_session(app):
+    assert "Vary" not in app.get("/stream-late").headers
+    app.get("/put?a=1")
+    for path, body in ("/stream-late", "late 1"), ("/response-late", "1"):
+        answer = app.get(path)
+        assert answer.text == body
+        assert answer.headers["Vary"] == "Cookie"
+        assert "Set-Cookie" not in answer.headers
+    assert "Vary" not in app.get("/bare").headers
+    assert "Vary" not in app.get("/file").headers
 
 
 def test_log_in_by_a_redirect_changes_the_id(app):

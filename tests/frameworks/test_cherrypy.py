@@ -38,6 +38,15 @@ def client(site):
 
 
 @pytest.mark.server
+def test_a_stream_says_that_it_varies(client):
+    client.value("/count")
+    answer = client.get("/stream")
+    assert json.loads(answer.body) == [1]
+    assert answer.getheader("Vary") == "Cookie"
+    assert answer.getheader("Cache-Control") == "no-store"
+
+
+@pytest.mark.server
 def test_every_increment_under_the_lock_counts(client):
     assert client.value("/count") == 1
     tab = client.another()

@@ -81,6 +81,36 @@ def test_without_use_there_is_no_session_and_no_header(make_app, root):
     assert session_files(root) == []
 
 
+def test_vary_where_the_body_is_the_first_to_use_the_session(make_app):
+    app = make_app()
+
+    @app.get("/stream")
+    def stream():
+        def pieces():
+            yield str(flask.session.get("a"))
+            with pytest.raises(RuntimeError, match="response has begun"):
+                flask.session["late"] = True
+
+        return flask.Response(flask.stream_with_context(pieces()))
+
+    @app.get("/file")
+    def file():
+        return flask.send_file(__file__)
+
+    client = app.test_client()
+    with client.get("/stream") as answer:
+        assert answer.text == "None"
+        assert "Vary" not in answer.headers
+    client.get("/set?a=1")
+    with client.get("/stream") as answer:
+        assert answer.text == "1"
+        assert answer.headers["Vary"] == "Cookie"
+        assert set_cookie(answer) == []
+    for path in "/bare", "/file":
+        with client.get(path) as answer:
+            assert "Vary" not in answer.headers
+
+
 def test_a_look_alone_varies_and_stores_nothing(make_app, root):
     answer = make_app().test_client().get("/get")
     assert answer.headers["Vary"] == "Cookie"

@@ -73,12 +73,27 @@ def fail(request):
     raise ZeroDivisionError
 
 
+def stream(request):
+    session = request.session
+
+    def pieces():
+        yield repr(session.get("a")).encode()
+
+    return Response(app_iter=pieces())
+
+
+def touched(request):
+    assert request.session is not None
+    return Response("touched")
+
+
 def bare(request):
     return Response("bare")
 
 
 VIEWS = [
     put, get, append, log_in, log_out, flash, flashed, token, fail, bare,
+    stream, touched,
 ]  # fmt: skip
 
 
@@ -105,12 +120,26 @@ def app(make_app):
 
 
 def test_it_is_what_pyramid_asks_for(make_store):
-    factory = WebSessionFactory(make_store(serializer="json"))
+    factory = WebSessionFactory(make_store(serializer="json"), cookie=COOKIE)
     assert verifyObject(ISessionFactory, factory)
     session = factory(Request.blank("/"))
     assert verifyObject(ISession, session)
     assert isinstance(session.created, int)
     assert session.new
+    session["a"] = 1
+    session.commit()
+    cookie = session.cookie().partition(";")[0]
+    again = factory(Request.blank("/", headers={"Cookie": cookie}))
+    assert not again.new
+
+
+def test_vary_where_the_body_is_the_first_to_use_the_session(app):
+    assert "Vary" not in app.get("/stream").headers
+    app.get("/put?a=1")
+    answer = app.get("/stream")
+    assert answer.text == "'1'"
+    assert answer.headers["Vary"] == "Cookie"
+    assert "Vary" not in app.get("/touched").headers
 
 
 def test_what_is_set_is_there_in_the_next_request(app, root):

@@ -42,6 +42,7 @@ POWER = "tests/proof/test_power_loss.py"
 ORDER = "tests/proof/test_linearizable.py"
 MODEL, SOAK = "tests/proof/test_model.py", "tests/proof/test_soak.py"
 FUZZ, SAFE = "tests/proof/test_fuzz.py", "tests/proof/test_security.py"
+MERGE = "tests/test_merge.py"
 LIMIT, RACES = "tests/test_own_limit.py", "tests/test_races.py"
 SHOWN, DOCTOR = "tests/cli/test_terminal.py", "tests/cli/test_doctor.py"
 STOP, DISK = "tests/proof/test_stop.py", "tests/test_disk.py"
@@ -905,6 +906,104 @@ MUTATIONS = [
         "    @loud\n    def entries",
         "    def entries",
         DISK,
+    # Merging
+    Mutation(
+        "a set that is written in another order is a change",
+        "src/websession/web/merge.py",
+        "        return _Comparison(dumps, loads).is_same(one, other)",
+        "        return False",
+        MERGE,
+    ),
+    Mutation(
+        "true is one, in a merge",
+        "src/websession/web/merge.py",
+        "        if kind is not type(other):\n            return False\n",
+        "",
+        MERGE,
+    ),
+    Mutation(
+        "two equal lists are one, in a merge",
+        "src/websession/web/merge.py",
+        "            return self._partners.get(id(one)) is other",
+        "            return True",
+        MERGE,
+    ),
+    Mutation(
+        "zeros are equal, in a merge",
+        "src/websession/web/merge.py",
+        "_SIMPLE = frozenset({int, str,",
+        "_SIMPLE = frozenset({int, float, str,",
+        MERGE,
+    ),
+    Mutation(
+        "what a set has more does not count, in a merge",
+        "src/websession/web/merge.py",
+        "        return len(one) == len(other) and compare(self, one, other)",
+        "        return compare(self, one, other)",
+        MERGE,
+    ),
+    Mutation(
+        "an object is as it was only if it is written alike at once",
+        "src/websession/web/merge.py",
+        "written == wanted or self._again(written) == wanted",
+        "written == wanted",
+        MERGE,
+    ),
+    Mutation(
+        "a session is new until it is used",
+        "src/websession/web/session.py",
+        "        self._use()\n        return self._is_new",
+        "        return self._is_new",
+        "tests/test_session.py",
+    ),
+    Mutation(
+        "a session has not ended until it is used",
+        "src/websession/web/session.py",
+        "        self._use()\n        return self._ended",
+        "        return self._ended",
+        "tests/test_session.py",
+    ),
+    Mutation(
+        "a body that is made later says no Vary",
+        "src/websession/web/session.py",
+        "return self.accessed or (not is_made and self.has_cookie)",
+        "return self.accessed",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "every body is made before it is sent",
+        "src/websession/web/headers.py",
+        "    return body is None or isinstance(",
+        "    return True or isinstance(",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "what is written the old way says no Vary",
+        "src/websession/wsgi.py",
+        "            self._begin(False)",
+        "            self._begin(True)",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "an unused session can be changed too late, under ASGI",
+        "src/websession/asgi.py",
+        "                session.close()\n",
+        "",
+        "tests/frameworks/test_asgi.py",
+    ),
+    Mutation(
+        "an unused session can be changed too late, under Flask",
+        "src/websession/flask.py",
+        "            session.close()\n",
+        "",
+        "tests/frameworks/test_flask.py",
+    ),
+    Mutation(
+        "a stream of CherryPy says no Vary",
+        "src/websession/cherrypy.py",
+        "        if cherrypy.serving.response.stream:",
+        "        if False:",
+        "tests/frameworks/test_cherrypy.py",
     ),
 ]
 

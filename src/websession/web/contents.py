@@ -50,6 +50,10 @@ class Contents(LoadedContents):
             self._to_browser = CLEAR
             self._manager.emit("drop", session_id, "deleted or expired")
 
+    def close(self) -> None:
+        """Refuses changes from now on: the response begins."""
+        self._closed = True
+
     def commit_at_once(self) -> bool:
         """
         What `commit` does, if it takes no waiting for other processes or the
@@ -190,7 +194,9 @@ class Contents(LoadedContents):
             # A copy, since what the function changes in it must not be there
             # already when it runs again.
             mine = manager.loads(encoded)
-            data = func(merge(base, mine, theirs, manager.dumps))
+            data = func(
+                merge(base, mine, theirs, manager.dumps, manager.loads)
+            )
             payload = manager.dumps(data)
             return manager.to_store(payload)
 

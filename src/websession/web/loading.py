@@ -37,8 +37,8 @@ class LoadedContents:
     """
 
     # Values until something happens: most requests assign few of them.
-    ended: SessionException | None = None
-    new = True
+    _ended: SessionException | None = None
+    _is_new = True
     keep_alive = True
     _data: dict[Any, Any] | None = None
     _id: str | None = None
@@ -76,7 +76,7 @@ class LoadedContents:
 
     def _load(self) -> None:
         """The session that the cookie names; an empty one otherwise."""
-        self.ended = self._to_browser = None
+        self._ended = self._to_browser = None
         self._data, self._id = {}, None
         header = self._env.get("HTTP_COOKIE")
         if not header:
@@ -96,13 +96,13 @@ class LoadedContents:
                 self._failed("corrupt", session_id, error)
                 self._to_browser = None
             else:
-                self.ended = self._to_browser = None
+                self._ended = self._to_browser = None
                 return
 
     def _failed(
         self, event: str, session_id: str, error: SessionException
     ) -> None:
-        self.ended = error
+        self._ended = error
         self._to_browser = CLEAR
         about = "" if event == "unknown-id" else str(error)
         self._manager.emit(event, session_id, about)
@@ -122,7 +122,7 @@ class LoadedContents:
         self._id, self._version = session_id, record.version
         self._created, self._stored = record.created, record.stored
         self._read_only, self._idle = record.superseded, record.idle
-        self.new = False
+        self._is_new = False
         manager.emit("load", session_id)
 
     @staticmethod
@@ -142,7 +142,7 @@ class LoadedContents:
     def _forget(self) -> None:
         self._data, self._base = {}, b""
         self._id = self._version = self._created = self._stored = None
-        self._read_only, self._renew, self.new = False, None, True
+        self._read_only, self._renew, self._is_new = False, None, True
         self._idle, self._new_idle = 0, None
 
     # What adapters do with it

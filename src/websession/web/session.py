@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from ..exceptions import SessionException
+
 __all__ = ["Session"]
 
 
@@ -30,13 +32,9 @@ class Session(Contents, MutableMapping[str, "Any"]):
 
     Attributes:
         accessed: whether the session was used at all.
-        ended: why the cookie's session could not be had: `SessionExpired`
-            with its data, `SessionHijacked`, `CorruptData`, `BadSessionId` or
-            `InvalidSessionId`. None: no cookie, or all is well.
         keep_alive: whether a request that only reads counts as activity.
             Set it to False for a page that asks by itself every few seconds,
             or its session never becomes idle. What is stored always counts.
-        new: whether no session had been stored when the request began.
     """
 
     accessed = False
@@ -90,6 +88,22 @@ class Session(Contents, MutableMapping[str, "Any"]):
     # What is known of it
 
     @property
+    def new(self) -> bool:
+        """Whether no session had been stored when the request began."""
+        self._use()
+        return self._is_new
+
+    @property
+    def ended(self) -> SessionException | None:
+        """
+        Why the cookie's session could not be had: `SessionExpired` with its
+        data, `SessionHijacked`, `CorruptData`, `BadSessionId` or
+        `InvalidSessionId`. None: no cookie, or all is well.
+        """
+        self._use()
+        return self._ended
+
+    @property
     def id(self) -> str | None:
         """The ID under which it is stored; None: it is not."""
         self._use()
@@ -131,6 +145,16 @@ class Session(Contents, MutableMapping[str, "Any"]):
         return not self._manager.is_unchanged(
             self._manager.dumps(data), self._base
         )
+
+    def concerns(self, is_made: bool) -> bool:
+        """
+        Whether a response depends on the session: it was used, or the cookie
+        came and it may be used when the body is made.
+
+        Args:
+            is_made: whether the body is there already.
+        """
+        return self.accessed or (not is_made and self.has_cookie)
 
     # What an application does with it
 

@@ -38,6 +38,13 @@ class Site:
         query = cherrypy.request.query_string
         return act(cherrypy.session, f"/{action}", query, actions)
 
+    @cherrypy.expose
+    @cherrypy.config(**{"response.stream": True})
+    def stream(self):
+        yield b"["
+        yield str(cherrypy.session.get("count", 0)).encode()
+        yield b"]"
+
 
 if __name__ == "__main__":
     cherrypy.config.update(
@@ -45,6 +52,8 @@ if __name__ == "__main__":
             "environment": "production",
             "server.socket_file": sys.argv[1],
             "server.thread_pool": 12,
+            # Or a busy machine refuses connections.
+            "server.socket_queue_size": 128,
         }
     )
     cherrypy.quickstart(
