@@ -906,6 +906,7 @@ MUTATIONS = [
         "    @loud\n    def entries",
         "    def entries",
         DISK,
+    ),
     # Merging
     Mutation(
         "a set that is written in another order is a change",
