@@ -213,10 +213,9 @@ static int check_conditions(ws_slots *slots, const uint8_t *record,
         return WS_EXPIRED;
     if (ahead > 0 && ahead <= WS_CLOCK_SLACK)
         return WS_CONFLICT;
-    if (!same_origin(slots, record))
-        return WS_CONFLICT;
-    /* Only who knows the live record may change the session's idle limit. */
-    if (expected == NULL && WS_IDLE(header) != WS_IDLE(record))
+    /* Only who knows the live record may change what else it holds. */
+    if (expected == NULL && (!same_origin(slots, record) ||
+                             WS_IDLE(header) != WS_IDLE(record)))
         return WS_CONFLICT;
     if (WS_SEQUENCE(header) == UINT64_MAX)
         return WS_EXHAUSTED;

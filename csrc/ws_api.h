@@ -78,9 +78,10 @@ int ws_session_create(const char *path, const char *name,
  * - equals expected in all 64 bytes of its header (where expected is given),
  * - is not superseded, and is not older at the time now than idle seconds
  *   since it was stored or lifetime seconds since creation (0: no limit),
- * - has the creation time and the env bytes of the new record, and
  * - was not stored later than the new record, unless by more than an hour
- *   (a clock that was wrong).
+ *   (a clock that was wrong), and
+ * - has the creation time, the env bytes and the idle limit of the new record
+ *   (where expected is not given).
  * header receives the 64 bytes of the header written, or with WS_CONFLICT,
  * WS_EXPIRED and WS_SUPERSEDED those of the live record.
  */

@@ -72,10 +72,12 @@ def may_follow(
         return status.CONFLICT
     at = HEADER_LENGTH + (SUPERSEDE.size if flags & SUPERSEDED else 0)
     env = live[HEADER_LENGTH : HEADER_LENGTH + env_len]
-    if live[16:24] != record[16:24] or record[at : at + new_env_len] != env:
-        return status.CONFLICT
-    # Only who knows the live record may change the session's idle limit.
-    if expected is None and own != new_own:
+    # Only who knows the live record may change what else it holds.
+    if expected is None and (
+        live[16:24] != record[16:24]
+        or record[at : at + new_env_len] != env
+        or own != new_own
+    ):
         return status.CONFLICT
     if live[8:16] == _LAST_SEQUENCE:
         return status.EXHAUSTED
