@@ -333,7 +333,7 @@ done:
 }
 
 int ws_session_remove(const char *path, const char *name,
-                      const uint8_t *expected, double timeout)
+                      const uint8_t *expected, int marked, double timeout)
 {
     ws_slots slots;
     ws_info info;
@@ -352,6 +352,9 @@ int ws_session_remove(const char *path, const char *name,
         status = WS_ABSENT; /* somebody is about to make it */
     if (status == WS_OK)
         status = ws_file_named(AT_FDCWD, path, &info);
+    if (status == WS_OK && expected == NULL && !marked &&
+        (info.mode & WS_MODE_SUPERSEDED))
+        status = WS_SUPERSEDED;
     if (status == WS_OK && expected != NULL) {
         status = look_locked(&slots, fd, path, name, &info);
         if (status == WS_OK &&
