@@ -215,7 +215,7 @@ static int check_conditions(ws_slots *slots, const uint8_t *record,
         return WS_CONFLICT;
     if (expected != NULL && memcmp(header + 16, record + 16, 8) != 0)
         return WS_CONFLICT;
-    /* Only who knows the live record may write its env and limit anew. */
+    /* Only who knows the live record may change what else it holds. */
     if (expected == NULL && (!same_origin(slots, record) ||
                              WS_IDLE(header) != WS_IDLE(record)))
         return WS_CONFLICT;
@@ -335,7 +335,7 @@ done:
 }
 
 int ws_session_remove(const char *path, const char *name,
-                      const uint8_t *expected, double timeout)
+                      const uint8_t *expected, int marked, double timeout)
 {
     ws_slots slots;
     ws_info info;
@@ -354,6 +354,9 @@ int ws_session_remove(const char *path, const char *name,
         status = WS_ABSENT; /* somebody is about to make it */
     if (status == WS_OK)
         status = ws_file_named(AT_FDCWD, path, &info);
+    if (status == WS_OK && expected == NULL && !marked &&
+        (info.mode & WS_MODE_SUPERSEDED))
+        status = WS_SUPERSEDED;
     if (status == WS_OK && expected != NULL) {
         status = look_locked(&slots, fd, path, name, &info);
         if (status == WS_OK &&

@@ -93,10 +93,12 @@ int ws_session_commit(const char *path, const char *name,
 
 /*
  * Unlinks the session.  With expected (64 bytes) only if the live record has
- * that header; without, whatever the file holds.
+ * that header; without, whatever the file holds.  But a file that is marked
+ * as superseded leads to another one, which has to go first: WS_SUPERSEDED,
+ * and nothing is done, unless marked is not 0 or expected is given.
  */
 int ws_session_remove(const char *path, const char *name,
-                      const uint8_t *expected, double timeout);
+                      const uint8_t *expected, int marked, double timeout);
 
 /* What a sweep of one shard directory found and did. */
 typedef struct {

@@ -156,7 +156,11 @@ def test_log_in_changes_the_id(browser, root):
     assert shown(answer, "user") == "Ann"
     assert "kept</textarea>" in answer.body
     # Whoever knew the old ID is not logged in.
-    assert browser.state(HTTP_COOKIE=before)["session"]["user"] == ""
+    late = browser.request(HTTP_COOKIE=before)
+    assert "has just got a new ID" in late.body
+    assert "kept</textarea>" not in late.body
+    assert "set-cookie" not in late.headers
+    assert browser.increment(HTTP_COOKIE=before) == (409, None)
     assert browser.post("login", name=" ").status == 400
 
 

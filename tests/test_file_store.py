@@ -135,7 +135,7 @@ def test_a_store_reads_what_the_other_backend_wrote(root):
             writer.storeSession(sid, "x" * size)
             assert reader.retrieveSession(sid, env) == "x" * size
             reader.touchSession(sid)
-        new = reader.regenerateSession(sid, env, grace=30)
+        new = reader.regenerateSession(sid, env, 30, readable=True)
         assert writer.retrieveSession(sid, env) == "xxx"
         assert writer.countSessions() == reader.countSessions()
         writer.deleteSession(new)

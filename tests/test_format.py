@@ -58,6 +58,10 @@ LIVE = {
         b"9022b32c4d10de13eb92ccd6078138e3", 641, 512,
         2, 1700000060.0, 2, 1, ENV, b'{"user":"bob"}',
     ),
+    "renewed": (
+        b"354137fe8186385a37a6296c8c182e7c", 1024, 512,
+        2, 1700000060.0, 2, 1, b"", b"",
+    ),
     "own-limit": (
         b"222c2ee8831c2fcd8bf798b95052b478", 1024, 512,
         2, 1700000060.0, 2, 0, ENV, b'{"user":"eve"}',
@@ -166,6 +170,7 @@ def golden_store(root):
         write_private(root / shard / file, golden(f"{name}.session"))
         os.utime(root / shard / file, (stored, stored))
     (root / "90" / "22b32c4d10de13eb92ccd6078138e3").chmod(0o700)
+    (root / "35" / "4137fe8186385a37a6296c8c182e7c").chmod(0o700)
     return root
 
 
@@ -270,10 +275,26 @@ def test_superseded_golden_session_reads_until_its_time(store):
         store.read("golden-superseded", 1700000120.0)
 
 
-def test_superseded_golden_session_ends_with_its_successor(store):
+def test_renewed_golden_session_says_so_until_its_time(store):
+    with pytest.raises(SessionRenewed):
+        store.read("golden-renewed", 1700000119.0)
+    with pytest.raises(InvalidSessionId) as caught:
+        store.read("golden-renewed", 1700000120.0)
+    assert caught.type is InvalidSessionId
+
+
+@pytest.mark.parametrize("name", ["golden-superseded", "golden-renewed"])
+def test_superseded_golden_session_ends_with_its_successor(name, store):
     store.delete("AbCdEf123456")
-    with pytest.raises(InvalidSessionId):
-        store.read("golden-superseded", 1700000100.0)
+    with pytest.raises(InvalidSessionId) as caught:
+        store.read(name, 1700000100.0)
+    assert caught.type is InvalidSessionId
+
+
+@pytest.mark.parametrize("name", ["golden-superseded", "golden-renewed"])
+def test_superseded_golden_session_is_deleted_with_its_successor(name, store):
+    assert store.delete(name)
+    assert "AbCdEf123456" not in store
 
 
 def test_superseded_golden_session_is_not_written(store):

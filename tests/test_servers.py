@@ -100,7 +100,7 @@ def test_a_cookie_made_up_is_not_adopted(site, client):
         assert not adopted
 
 
-def test_the_id_from_before_a_log_in_is_good_for_reading_only(client):
+def test_the_id_from_before_a_log_in_is_good_for_nothing(client):
     client.value("/count")
     before = client.another()
     client.get("/log-in?name=ann")
@@ -109,7 +109,16 @@ def test_the_id_from_before_a_log_in_is_good_for_reading_only(client):
     assert client.value("/get") == {"count": 1, "user": "ann"}
     answer = before.get("/put?key=late&value=1")
     assert (answer.status, answer.set_cookie) == (200, None)
-    assert before.value("/get") == {"count": 1}
+    assert before.value("/get") == {}
+    assert client.value("/get") == {"count": 1, "user": "ann"}
+
+
+def test_a_log_out_with_the_id_from_before_a_log_in_ends_both(client):
+    client.value("/count")
+    before = client.another()
+    client.get("/log-in?name=ann")
+    assert before.get("/log-out").is_cleared
+    assert client.value("/get") == {}
 
 
 def test_crawlers_leave_nothing(site):

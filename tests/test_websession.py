@@ -605,11 +605,13 @@ def test_regenerate_by_a_stranger_is_refused(make_any):
     assert ws.countSessions() == 1
 
 
-def test_during_grace_the_old_id_reads_the_old_state(make_any, clock):
+def test_during_a_readable_grace_the_old_id_reads_the_old_state(
+    make_any, clock
+):
     ws = make_any(100, 200)
     sid = ws.newSession()
     ws.storeSession(sid, "anonymous")
-    new = ws.regenerateSession(sid, grace=10)
+    new = ws.regenerateSession(sid, grace=10, readable=True)
     ws.storeSession(new, "logged in")
     clock.move(9)
     assert ws.retrieveSession(sid) == "anonymous"
@@ -632,7 +634,7 @@ def test_during_grace_the_old_id_reads_the_old_state(make_any, clock):
 def test_during_grace_the_old_id_cannot_be_written(make_any, call, clock):
     ws = make_any()
     sid = ws.newSession()
-    new = ws.regenerateSession(sid, grace=10)
+    new = ws.regenerateSession(sid, grace=10, readable=True)
     with pytest.raises(SessionRenewed):
         call(ws, sid)
     assert ws.retrieveSession(sid) == "_created_"

@@ -209,21 +209,30 @@ def commit(
 
 
 def remove(
-    path: bytes, name: bytes, expected: bytes | None, timeout: float
+    path: bytes,
+    name: bytes,
+    expected: bytes | None,
+    timeout: float,
+    marked: bool = False,
 ) -> int:
     """
     Unlinks the session; with `expected` only if that header is the live one.
 
+    Args:
+        marked: also if it is marked as superseded, and nothing is expected.
+
     Returns:
-        OK, ABSENT or CONFLICT.
+        OK, ABSENT or CONFLICT; SUPERSEDED if it is marked so and is left.
     """
     if len(name) != 32:
         _bad_name()
     header = _NULL if expected is None else _header(expected)
-    result: int = lib.ws_session_remove(path, name, header, timeout)
+    result: int = lib.ws_session_remove(path, name, header, marked, timeout)
     if result == status.INTERRUPTED:
         result = _again(
-            lambda left: lib.ws_session_remove(path, name, header, left),
+            lambda left: lib.ws_session_remove(
+                path, name, header, marked, left
+            ),
             timeout,
         )
     if result <= status.DAMAGED:

@@ -261,23 +261,34 @@ def commit(
 
 
 def remove(
-    path: bytes, name: bytes, expected: bytes | None, timeout: float
+    path: bytes,
+    name: bytes,
+    expected: bytes | None,
+    timeout: float,
+    marked: bool = False,
 ) -> int:
     """
     Unlinks the session; with `expected` only if that header is the live one.
 
+    Args:
+        marked: also if it is marked as superseded, and nothing is expected.
+
     Returns:
-        OK, ABSENT or CONFLICT.
+        OK, ABSENT or CONFLICT; SUPERSEDED if it is marked so and is left.
     """
     _check_name(name)
     _check_version(expected)
     try:
         with File(path, os.O_RDONLY, checked=False) as file:
             file.lock(LOCK_EX, timeout)
-            if file.check().st_size == 0 or not file.is_named(path):
+            info = file.check()
+            if info.st_size == 0 or not file.is_named(path):
                 # An empty one is somebody's who is about to make it.
                 return status.ABSENT
-            if expected is not None:
+            if expected is None:
+                if info.st_mode & MODE_SUPERSEDED and not marked:
+                    return status.SUPERSEDED
+            else:
                 found = file.scan_locked(name)
                 if found.raw[:HEADER_LENGTH] != expected:
                     return status.CONFLICT

@@ -74,7 +74,7 @@ def may_follow(
     env = live[HEADER_LENGTH : HEADER_LENGTH + env_len]
     if live[16:24] != record[16:24]:
         return status.CONFLICT
-    # Only who knows the live record may write its env and limit anew.
+    # Only who knows the live record may change what else it holds.
     if expected is None and (
         record[at : at + new_env_len] != env or own != new_own
     ):

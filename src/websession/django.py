@@ -211,10 +211,7 @@ class SessionStore(SessionBase):  # type: ignore[misc]
             return self.create()
         manager, key = _manager(), self.session_key
         data = self._get_session(no_load=False)
-        if not self._base:  # of clear(), which loads nothing
-            self.load()
-            if self.session_key is None:
-                raise UpdateError
+        self._know_base()
         encoded = manager.dumps(data)
         try:
             if not self._replace(encoded):
@@ -223,6 +220,13 @@ class SessionStore(SessionBase):  # type: ignore[misc]
             manager.emit("drop", key, "deleted or expired")
             raise UpdateError from error
         return None
+
+    def _know_base(self) -> None:
+        """What changes are told from; clear() has not loaded it."""
+        if not self._base:
+            self.load()
+            if self.session_key is None:
+                raise UpdateError
 
     def _replace(self, encoded: bytes) -> bool:
         """Stores them if nobody has stored since they were loaded."""
@@ -284,19 +288,25 @@ class SessionStore(SessionBase):  # type: ignore[misc]
         self._base = b""
 
     def cycle_key(self) -> None:
-        """Gives the session a new key, at log-in; the old one is dead."""
+        """
+        Gives the session a new key, at log-in; the old one is dead. If the
+        session was deleted since it was loaded, it stays so, and `save` raises
+        `UpdateError`.
+        """
         manager, data = _manager(), self._session
         key = self.session_key
+        if key is None:
+            self.create()
+            return
+        # What is not there any more, since somebody logged out, does not come
+        # back: `save` will say so.
+        self.modified = True
         try:
-            if key is None:
-                raise InvalidSessionId("")
             new_key = manager.sessions.regenerateSession(key)
         except InvalidSessionId:
-            self.create()
             return
         self._session_key, self._session_cache = new_key, data
         self._version = None
-        self.modified = True
         manager.emit("renew", new_key)
 
     def atomically(self, func: Callable[[dict[str, Any]], object]) -> None:
@@ -323,6 +333,7 @@ class SessionStore(SessionBase):  # type: ignore[misc]
             applied(data)
             self.create()
             return
+        self._know_base()
         try:
             self._update(_manager().dumps(data), applied)
         except InvalidSessionId as error:

@@ -209,8 +209,8 @@ class InvalidSessionId(_AboutSession, KeyError):
 
 class SessionRenewed(InvalidSessionId):
     """
-    The session has a new ID; under this one it can still be read for a while,
-    not written.
+    The session has a new ID; under this one it cannot be written any more, nor
+    read, unless it got the new one with ``readable``.
 
     Args:
         session_id: the old ID.

@@ -75,6 +75,11 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
     def modified(self, value: bool) -> None:
         self._is_forced = value
 
+    @property
+    def current_id(self) -> str | None:
+        """The ID, unless the browser has a newer one by now."""
+        return None if self._read_only else self.id
+
 
 class WebSessionInterface(SessionInterface):
     """
@@ -188,7 +193,7 @@ class WebSessionInterface(SessionInterface):
         response.vary.add("Cookie")
         session_id = session.for_browser()
         if session_id is None and renews_cookie:
-            session_id = session.id
+            session_id = session.current_id
         if session_id is not None:
             self._tell_browser(app, session, response, session_id)
 

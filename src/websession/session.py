@@ -157,7 +157,8 @@ class WebSession(RenewingSession):
         Raises:
             BadSessionId: malformed.
             InvalidSessionId: absent, or older than ``expireRemove`` or its
-                own limit (and deleted now).
+                own limit (and deleted now). As `SessionRenewed`: it has a new
+                ID.
             SessionHijacked: a cross-check variable differs or is missing; the
                 session stays.
             SessionExpired: older than ``expireDeactivate`` or
@@ -227,6 +228,8 @@ class WebSession(RenewingSession):
     def deleteSession(self, session_id: str) -> str:
         """
         Deletes a session; no error if there is none, or the ID is malformed.
+        One that has a new ID, for as long as the old one says so
+        (`regenerateSession`), is deleted under both: a log-out is for good.
 
         Returns:
             `session_id`.

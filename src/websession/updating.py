@@ -182,6 +182,8 @@ class UpdatingSession(SessionPolicy):
         """The record, if it may be used and written."""
         now = self.now()
         record = self._store.read(session_id, now)
+        if record.superseded:
+            raise SessionRenewed(session_id)
         if is_expired(
             record.created,
             record.stored,
@@ -190,8 +192,6 @@ class UpdatingSession(SessionPolicy):
             self.maxLifetime,
         ):
             raise InvalidSessionId(session_id)
-        if record.superseded:
-            raise SessionRenewed(session_id)
         if env is not None and record.env:
             self._crosscheck(record, env)
         return record

@@ -162,6 +162,53 @@ def test_a_new_key_keeps_data_and_age_and_kills_the_old_one(engine, at):
     assert record.created == made
 
 
+def test_a_new_key_does_not_bring_back_what_was_deleted(engine, root):
+    key = stored(engine, a=1)
+
+    def view(session):
+        assert session["a"] == 1
+        engine(key).flush()
+        session.cycle_key()
+        session["user"] = "ann"
+
+    with pytest.raises(SessionInterrupted):
+        visit(key, view)
+    assert session_files(root) == []
+    session = engine(key)
+    session.cycle_key()  # of no session: a new one, with nothing in it
+    session.save()
+    assert session.session_key not in (None, key)
+    assert dict(engine(session.session_key).items()) == {}
+
+
+def test_a_new_key_that_comes_second_does_not_double_the_session(engine, root):
+    key = stored(engine, a=1)
+    one, other = engine(key), engine(key)
+    for session in one, other:
+        session["user"] = "ann"
+    one.cycle_key()
+    one.save()
+    other.cycle_key()
+    with pytest.raises(UpdateError):
+        other.save()
+    with pytest.raises(UpdateError):
+        other.atomically(lambda data: data.update(b=1))
+    assert len(session_files(root)) == 1
+
+
+def test_an_atomic_change_after_clear_is_one_of_nothing(engine):
+    key = stored(engine, a=1)
+    session = engine(key)
+    session.clear()
+    session.atomically(lambda data: data.update(b=2))
+    assert dict(engine(key).items()) == {"b": 2}
+    engine(key).flush()
+    session = engine(key)
+    session.clear()
+    with pytest.raises(UpdateError):
+        session.atomically(lambda data: None)
+
+
 def test_remember_me_outlives_the_cookie_age(engine, at):
     session = engine()
     session["a"] = 1

@@ -267,6 +267,23 @@ def test_a_permanent_session_has_a_cookie_that_expires(make_app):
     assert set_cookie(client.get("/bare")) == []
 
 
+@pytest.mark.parametrize("readable", [False, True])
+def test_a_late_request_does_not_refresh_the_old_id(make_app, readable):
+    app = permanent_app(make_app)
+
+    @app.get("/renew")
+    def renew():
+        flask.session.regenerate(readable=readable)
+        return "renewed"
+
+    client, late = app.test_client(), app.test_client()
+    client.get("/set?a=1")
+    late.set_cookie("session", client.get_cookie("session").value)
+    client.get("/renew")
+    assert set_cookie(late.get("/get")) == []
+    assert client.get("/get").json["a"] == "1"
+
+
 def test_a_permanent_session_is_not_refreshed_against_the_settings(make_app):
     app = permanent_app(make_app, SESSION_REFRESH_EACH_REQUEST=False)
     client = app.test_client()

@@ -11,13 +11,14 @@ from client import Client
 from serving import gunicorn, serving, uvicorn
 from test_servers import (  # noqa: F401
     test_a_cookie_made_up_is_not_adopted,
+    test_a_log_out_with_the_id_from_before_a_log_in_ends_both,
     test_changes_inside_values,
     test_crawlers_leave_nothing,
     test_every_increment_counts,
     test_keys_of_a_slow_and_a_quick_request,
     test_log_out_wins_over_a_slow_request,
     test_reading_writes_nothing,
-    test_the_id_from_before_a_log_in_is_good_for_reading_only,
+    test_the_id_from_before_a_log_in_is_good_for_nothing,
 )
 
 pytestmark = pytest.mark.server

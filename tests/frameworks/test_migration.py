@@ -333,7 +333,7 @@ def old_id(old):
         lambda ws, sid: ws.touchSession(sid),
         lambda ws, sid: ws.updateSession(sid, lambda data: data),
         lambda ws, sid: ws.retrieveSession(sid),
-        lambda ws, sid: ws.regenerateSession(sid, grace=10),
+        lambda ws, sid: ws.regenerateSession(sid, grace=10, readable=True),
     ],
 )
 def test_any_use_moves_a_session(old, old_id, make_moving, root, call):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from websession import _backend
 from websession.ids import handle
-from websession.record import Keyring
+from websession.record import HEADER_LENGTH, Keyring
 from websession.stores import FileStore
 
 STORE_ID = bytes(range(16))
@@ -96,6 +96,15 @@ SESSIONS = {
             (1700000060.0, b'{"user":"bob"}', SUPERSEDE),
         ],
     ),
+    "renewed": (
+        "golden-renewed",
+        JSON,
+        ENV,
+        [
+            (1700000000.0, b'{"user":"bob"}', NOTHING),
+            (1700000060.0, NOTHING, SUPERSEDE),
+        ],
+    ),
     "own-limit": (
         "golden-own-limit",
         JSON,
@@ -128,15 +137,16 @@ def write_session(backend, path, name):
     before = b""
     for number, (stored, data, supersede) in enumerate(states):
         record = keyring.pack(
-            session, CREATED, stored, env, data, serializer, supersede,
-            IDLE.get(name, 0),
+            session, CREATED, stored, env if data else NOTHING, data,
+            serializer, supersede, IDLE.get(name, 0),
         )  # fmt: skip
         if number == 0:
             outcome = backend.create(path, session, record, 0, 1.0)
         else:
             before = Path(os.fsdecode(path)).read_bytes()
+            header = backend.read(path, session, 1.0)[:HEADER_LENGTH]
             outcome, _ = backend.commit(
-                path, session, record, None, stored, 0.0, 0.0, 0, 1.0
+                path, session, record, header, stored, 0.0, 0.0, 0, 1.0
             )
         if outcome != 0:
             raise RuntimeError(f"{name}: status {outcome}")

@@ -49,6 +49,8 @@ STOP, DISK = "tests/proof/test_stop.py", "tests/test_disk.py"
 CLEANUP = "tests/test_cleanup.py"
 RECORD, HOSTILE = "tests/test_record.py", "tests/test_hostile_files.py"
 
+RENEW = "tests/test_renewing.py"
+
 MUTATIONS = [
     # Locking
     Mutation(
@@ -672,22 +674,171 @@ MUTATIONS = [
         "tests/test_concurrency.py",
     ),
     Mutation(
-        "what failed after the old session went takes the new one as well",
-        "src/websession/renewing.py",
-        "            return self._store.read(session_id, self.now())"
-        ".superseded\n        except InvalidSessionId:\n"
-        "            return True",
-        "            return self._store.read(session_id, self.now())"
-        ".superseded\n        except InvalidSessionId:\n"
-        "            return False",
-        FAULT,
-    ),
-    Mutation(
         "a removal is not made durable",
         "src/websession/stores/sessionfile.py",
         "        if outcome == status.OK and tools.durability == 2:",
         "        if False:",
         POWER,
+    ),
+    # New IDs
+    Mutation(
+        "what failed after the old ID went takes the new one as well",
+        "src/websession/renewing.py",
+        "            if retired is None and not self._store.leads_to(\n"
+        "                session_id, new_id\n            ):",
+        "            if retired is None:",
+        RENEW,
+    ),
+    Mutation(
+        "whoever has superseded the old ID, the new one stays",
+        "src/websession/stores/file.py",
+        "        return successor_of(raw) == handle(successor_id)",
+        '        return successor_of(raw) != b""',
+        RENEW,
+    ),
+    Mutation(
+        "the old ID of no grace goes before it leads anywhere",
+        "src/websession/renewing.py",
+        "        now = self.now()\n        return self._store.supersede(",
+        "        now = self.now()\n        if grace <= 0:\n"
+        "            gone = self._store.delete(old_id, record.version)\n"
+        "            return record.version if gone else None\n"
+        "        return self._store.supersede(",
+        RENEW,
+    ),
+    Mutation(
+        "a function is not told what was stored meanwhile",
+        "src/websession/renewing.py",
+        "                self._take_over(new_id, record, func, own_idle)",
+        "                pass",
+        RENEW,
+    ),
+    Mutation(
+        "a log-out under the old ID ends that alone, in C",
+        C,
+        "(info.mode & WS_MODE_SUPERSEDED))\n        status",
+        "0)\n        status",
+        RENEW,
+    ),
+    Mutation(
+        "a log-out under the old ID ends that alone, in Python",
+        PY,
+        "if info.st_mode & MODE_SUPERSEDED and not marked:",
+        "if False:",
+        RENEW,
+    ),
+    Mutation(
+        "a log-out under the old ID ends that alone, in a mapping",
+        "src/websession/stores/mapping.py",
+        "            for each in reversed(followed):\n"
+        "                self._remove(each)\n",
+        "",
+        RENEW,
+    ),
+    Mutation(
+        "a log-out begins with the old ID",
+        "src/websession/stores/succession.py",
+        "        header, successor = _look(store, name)\n",
+        "        header, successor = _look(store, name)\n"
+        "        if successor:\n"
+        "            _unlink(store, name, durable, marked=True)\n",
+        RENEW,
+    ),
+    Mutation(
+        "a log-out looks once whether a new ID has followed",
+        "src/websession/stores/succession.py",
+        "        outcome = _unlink(store, name, durable)\n",
+        "        outcome = _unlink(\n"
+        "            store, name, durable, marked=bool(followed)\n"
+        "        )\n",
+        RENEW,
+    ),
+    Mutation(
+        "what is over ends its successor",
+        "src/websession/session.py",
+        "                if self._store.delete(session_id, version):",
+        "                if self._store.delete(session_id):",
+        RENEW,
+    ),
+    Mutation(
+        "a snapshot outlives the successor of its successor",
+        "src/websession/stores/succession.py",
+        "        if not info.st_mode & MODE_SUPERSEDED:",
+        "        if True:",
+        RENEW,
+    ),
+    Mutation(
+        "a mark that a crash left ends the session before",
+        "src/websession/stores/succession.py",
+        "            return steps  # marked",
+        "            return 0  # marked",
+        RENEW,
+    ),
+    Mutation(
+        "the old ID reads after a second new one",
+        "src/websession/stores/sessionfile.py",
+        "        if steps > 1 or raw[36:40] == _NO_DATA:",
+        "        if raw[36:40] == _NO_DATA:",
+        RENEW,
+    ),
+    Mutation(
+        "the old ID reads after a second new one, in a mapping",
+        "src/websession/stores/mapping.py",
+        "                if steps > 1 or not env.readable:",
+        "                if not env.readable:",
+        RENEW,
+    ),
+    Mutation(
+        "the data stays under the old ID",
+        "src/websession/stores/file.py",
+        "            old, now, SUPERSEDE.pack(until, successor), readable\n",
+        "            old, now, SUPERSEDE.pack(until, successor), True\n",
+        RENEW,
+    ),
+    Mutation(
+        "the data stays under the old ID, in a mapping",
+        "src/websession/stores/mapping.py",
+        "timestamp, data if readable else None)",
+        "timestamp, data)",
+        RENEW,
+    ),
+    Mutation(
+        "an atomic change is stored under the ID from before a log-in",
+        "src/websession/web/contents.py",
+        "        if self._renew is None:\n",
+        "        if self._renew is None or not self._closed:\n",
+        "tests/frameworks/test_new_ids.py " + RENEW,
+    ),
+    Mutation(
+        "a late request takes the new cookie away",
+        "src/websession/web/loading.py",
+        "            except SessionRenewed as error:\n"
+        "                renewed = error\n",
+        "",
+        RENEW,
+    ),
+    Mutation(
+        "who asks for a readable grace last gets it",
+        "src/websession/web/session.py",
+        "            readable = readable and self._renew[1]",
+        "            pass",
+        RENEW,
+    ),
+    Mutation(
+        "Flask refreshes the cookie of an old ID",
+        "src/websession/flask.py",
+        "        return None if self._read_only else self.id",
+        "        return self._id",
+        "tests/frameworks/test_flask.py",
+    ),
+    Mutation(
+        "Django brings back what was deleted, under a new key",
+        "src/websession/django.py",
+        "            new_key = manager.sessions.regenerateSession(key)\n"
+        "        except InvalidSessionId:\n",
+        "            new_key = manager.sessions.regenerateSession(key)\n"
+        "        except InvalidSessionId:\n            self.create()\n",
+        "tests/frameworks/test_django.py",
     ),
     # Faults
     Mutation(

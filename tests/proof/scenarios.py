@@ -31,6 +31,7 @@ from websession.stores import (  # noqa: F401
     ledger,
     listing,
     locks,
+    succession,
     sweep,
     sweepnote,
 )
@@ -281,22 +282,30 @@ class DeleteCounted(Delete):
 
 class Regenerate(Scenario):
     grace = 0
+    readable = False
     after = {OLD: ("old", GONE), NEW: (GONE, "old")}
 
     def perform(self, ws):
-        ws.regenerateSession(OLD, grace=self.grace)
+        ws.regenerateSession(OLD, grace=self.grace, readable=self.readable)
 
     def check_more(self, found):
         assert set(found.values()) & {"old"}, "lost in between"
 
-
-class RegenerateWithGrace(Regenerate):
-    grace = 30
-    after = {OLD: ("old",), NEW: (GONE, "old")}
-
     def repair(self, ws):
         # A session that was marked and not yet superseded counts again.
         ws.cleanUp()
+
+
+class RegenerateWithGrace(Regenerate):
+    grace = 30
+
+
+class RegenerateReadable(RegenerateWithGrace):
+    readable = True
+    after = {OLD: ("old",), NEW: (GONE, "old")}
+
+    def repair(self, ws):
+        super().repair(ws)
         self.superseded = ws.readSession(OLD).superseded
 
     def counted(self, there):
@@ -307,7 +316,27 @@ class RegenerateCounted(Regenerate):
     limit = 50
 
 
-class RegenerateCountedWithGrace(RegenerateWithGrace):
+class RegenerateCountedWithGrace(RegenerateReadable):
+    limit = 50
+
+
+class DeleteRenewed(Scenario):
+    """A log-out with an ID of before the last two."""
+
+    after = {OLD: (GONE,), NEW: (GONE,), "sessionNewer": ("old", GONE)}
+
+    def prepare(self, root, backend):
+        super().prepare(root, backend)
+        ws = self.open(root, backend)
+        ws.regenerateSession(OLD, grace=30)
+        ws.drawn = "sessionNewer"
+        ws.regenerateSession(NEW, grace=30)
+
+    def perform(self, ws):
+        ws.deleteSession(OLD)
+
+
+class DeleteRenewedCounted(DeleteRenewed):
     limit = 50
 
 
@@ -470,7 +499,8 @@ class Migrate(Move):
 SCENARIOS = [
     Create, CreateCounted, UseALimit, CreateInANewStore, RepairTheCount, Store,
     StoreWhatIsLarger, Retrieve, RetrieveWhatIsLarge, Update, Touch, Delete,
-    DeleteCounted, Regenerate, RegenerateWithGrace, RegenerateCounted,
+    DeleteCounted, DeleteRenewed, DeleteRenewedCounted, Regenerate,
+    RegenerateWithGrace, RegenerateReadable, RegenerateCounted,
     RegenerateCountedWithGrace, Sweep, SweepCounted, SetAside, LockSession,
     Move, MoveCounted, MoveWhatWasCopied, Migrate,
 ]  # fmt: skip

@@ -62,8 +62,9 @@ class Session:
         self.stored = now
         self.created = now if created is None else created
         self.env = env
-        # Of a session that has got a new ID: until when it reads.
+        # Of a session that has got a new ID: until when it says so.
         self.until = self.successor = None
+        self.readable = False
 
 
 class Sessions(RuleBasedStateMachine):
@@ -107,12 +108,21 @@ class Sessions(RuleBasedStateMachine):
             or self.clock.now - session.created > LIFETIME
         )
 
+    def distance(self, session):
+        """How many new IDs lie between it and one in force; 0: none is."""
+        if self.clock.now >= session.until:
+            return 0
+        for steps in range(1, 17):
+            session = self.model.get(session.successor)
+            if session is None:
+                return 0
+            if session.until is None:
+                return steps
+        return 0
+
     def ended(self, session):
-        """Superseded, and not even to be read any more."""
-        return session.until is not None and (
-            self.clock.now >= session.until
-            or session.successor not in self.model
-        )
+        """Superseded, and over."""
+        return session.until is not None and self.distance(session) == 0
 
     def in_force(self):
         return [each for each in self.model.values() if each.until is None]
@@ -201,6 +211,12 @@ class Sessions(RuleBasedStateMachine):
             with pytest.raises(InvalidSessionId):
                 ws.retrieveSession(session_id, env)
             return
+        if session.until is not None and (
+            not session.readable or self.distance(session) > 1
+        ):
+            with pytest.raises(SessionRenewed):
+                ws.retrieveSession(session_id, env)
+            return
         if self.age(session) > (session.idle or REMOVE):
             with pytest.raises(InvalidSessionId):
                 ws.retrieveSession(session_id, env)
@@ -221,15 +237,24 @@ class Sessions(RuleBasedStateMachine):
     @rule(ws=which, session_id=ids)
     def delete(self, ws, session_id):
         self.both[ws].deleteSession(session_id)
-        self.model.pop(session_id, None)
+        while (session := self.model.pop(session_id, None)) is not None:
+            session_id = session.successor
 
-    @rule(target=ids, ws=which, session_id=ids, grace=st.sampled_from([0, 60]))
-    def regenerate(self, ws, session_id, grace):
+    @rule(
+        target=ids,
+        ws=which,
+        session_id=ids,
+        grace=st.sampled_from([0, 60]),
+        readable=st.booleans(),
+    )
+    def regenerate(self, ws, session_id, grace, readable):
         made = []
 
         def call():
             made.append(
-                self.both[ws].regenerateSession(session_id, grace=grace)
+                self.both[ws].regenerateSession(
+                    session_id, grace=grace, readable=readable
+                )
             )
 
         if not self.written(session_id, call):
@@ -241,6 +266,7 @@ class Sessions(RuleBasedStateMachine):
         if grace:
             self.write(old, old.data)
             old.until, old.successor = self.clock.now + grace, new_id
+            old.readable = readable
         else:
             del self.model[session_id]
         return new_id

@@ -52,7 +52,9 @@ def use(ws: WebSession) -> float:
     with ws.lockSession(session_id, timeout=5.0):
         ws.storeSession(session_id, {"n": 1})
     ws.updateSession(session_id, lambda data: data)
-    new: str = ws.regenerateSession(session_id, grace=10)
+    new: str = ws.regenerateSession(
+        session_id, grace=10, readable=True, func=lambda data: data, idle=5
+    )
     thread = CleanUpThread(ws, 60)
     thread.start()
     thread.join(None)
@@ -67,7 +69,7 @@ def web(path: Path, app: WSGIApplication) -> WSGIApplication:
     session: Session = manager.open({"HTTP_COOKIE": ""})
     session["n"] = [1]
     session.atomically(lambda data: data.update(n=2))
-    session.regenerate(grace=0)
+    session.regenerate(grace=0, readable=True)
     print(session.id, session.created, session.modified, session.ended)
     session.invalidate()
     record = manager.sessions.readSession("x")

@@ -114,6 +114,8 @@ class Demo:
                 "them to begin a new one."
             )
             facts["notes"] = _notes(session.ended.session_data)
+        elif isinstance(session.ended, SessionRenewed):
+            facts["notice"] = "The session has just got a new ID: load again."
         elif session.ended is not None:
             facts["notice"] = "There is no such session (any more)."
         return facts
@@ -188,8 +190,9 @@ class Demo:
         session.invalidate()
 
     def _renew(self, session: Session, form: dict[str, str]) -> None:
+        # Nobody logs in: requests that are under way may read what was there.
         if session.id is not None:
-            session.regenerate()
+            session.regenerate(readable=True)
 
     def _save(self, session: Session, form: dict[str, str]) -> None:
         note = form.get("note", "")
@@ -213,7 +216,9 @@ class Demo:
         request.check_origin()
         session = request.session
         answer: dict[str, object] = {"pid": os.getpid()}
-        if session.id is None and session.ended is not None:
+        if session.id is None and not isinstance(
+            session.ended, (SessionRenewed, type(None))
+        ):
             return _gone(answer)
         try:
             session.atomically(_count)

@@ -13,7 +13,12 @@ import time
 
 from .. import _backend, serializers
 from .. import _status as status
-from ..exceptions import CorruptData, InvalidSessionId, SessionTooLarge
+from ..exceptions import (
+    CorruptData,
+    InvalidSessionId,
+    SessionRenewed,
+    SessionTooLarge,
+)
 from ..ids import handle
 from ..record import (
     HEADER_LENGTH,
@@ -220,8 +225,7 @@ class FileStore:
         at = HEADER_LENGTH
         if flags:
             at += SUPERSEDE.size
-            if file.successor_ends(raw, now):
-                raise InvalidSessionId(session_id)
+            file.check_readable(raw, now)
         if number not in self._accepted:
             raise CorruptData(
                 f"session {file.name.decode()} was written by serializer "
@@ -286,23 +290,36 @@ class FileStore:
         now: float,
         idle: float = 0.0,
         lifetime: float = 0.0,
-    ) -> bool:
+        readable: bool = False,
+    ) -> object:
         """See `SessionStore.supersede`."""
         file = self._file(session_id)
         old = file.current(now)
         header = old[:HEADER_LENGTH]
         if header != expected:
-            return False
+            return None
         successor = bytes.fromhex(handle(successor_id).decode())
-        record = file.copy(old, now, SUPERSEDE.pack(until, successor))
-        outcome, _ = self._count.supersede(
+        record = file.copy(
+            old, now, SUPERSEDE.pack(until, successor), readable
+        )
+        outcome, written = self._count.supersede(
             file.name,
             lambda: file.commit(record, header, now, idle, lifetime),
         )
         if outcome not in (status.OK, status.CONFLICT):
             file.refuse(outcome, now)
         file.forget()
-        return outcome == status.OK
+        return written if outcome == status.OK else None
+
+    def leads_to(self, session_id: str, successor_id: str) -> bool:
+        """See `SessionStore.leads_to`."""
+        from .succession import successor_of
+
+        try:
+            raw = self._file(session_id).raw()
+        except InvalidSessionId:
+            return False
+        return successor_of(raw) == handle(successor_id)
 
     @loud
     def delete(self, session_id: str, expected: object = None) -> bool:
@@ -369,10 +386,10 @@ class FileStore:
             return False
         try:
             self.read(session_id, time.time())
+        except (CorruptData, SessionRenewed):
+            return True
         except InvalidSessionId:
             return False
-        except CorruptData:
-            return True
         return True
 
     def __len__(self) -> int:

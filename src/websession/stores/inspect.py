@@ -11,6 +11,7 @@ from stat import S_ISREG
 from typing import NamedTuple
 
 from .. import _backend
+from .. import _status as status
 from ..exceptions import (
     CorruptData,
     InvalidSessionId,
@@ -235,10 +236,11 @@ class Inspector:
     @loud
     def delete(self, name: bytes, expected: bytes | None = None) -> bool:
         """
-        Deletes the session of a handle.
+        Deletes the session of a handle; if it has a new ID, under that too.
 
         Args:
-            expected: only if this is the header of its live record.
+            expected: only if this is the header of its live record, and then
+                nothing else.
 
         Returns:
             False if there was none, or another one.
@@ -249,7 +251,11 @@ class Inspector:
                 self.layout.path(name), name, expected, self.timeout
             ),
         )
-        return outcome == 0
+        if outcome == status.SUPERSEDED:
+            from .succession import delete
+
+            return delete(self, name)
+        return outcome == status.OK
 
     def delete_older(self, name: bytes, before: float) -> bool:
         """

@@ -33,6 +33,8 @@ __all__ = ["CHECKVARS", "CheckVars", "MappingStore"]
 
 CHECKVARS = "__session_checkvars__"
 _REMEMBERED = 1024
+# As in succession.py.
+_LONGEST_CHAIN = 16
 
 
 class CheckVars(dict[str, object]):
@@ -44,12 +46,14 @@ class CheckVars(dict[str, object]):
         created: creation time; None in sessions that the original made.
         idle: the session's own idle limit, whole seconds; 0: none.
         until, successor: set when another ID has replaced this one.
+        readable: whether the session can be read all the same.
     """
 
     created: float | None = None
     idle: int = 0
     until: float | None = None
     successor: str | None = None
+    readable = True
 
 
 class MappingStore:
@@ -145,11 +149,32 @@ class MappingStore:
         self._written(session_id)
         return found
 
+    def _successor(self, session_id: str) -> str | None:
+        """What has replaced a session; None: nothing, or it is not there."""
+        try:
+            return self._get(session_id)[2].successor
+        except (InvalidSessionId, CorruptData):
+            return None
+
+    def _distance(self, env: CheckVars, now: float) -> int:
+        """
+        How many new IDs lie between a superseded session and one in force; 0:
+        its time is over, or none is in force.
+        """
+        if env.until is None or now >= env.until:
+            return 0
+        for steps in range(1, _LONGEST_CHAIN + 1):
+            try:
+                env = self._get(env.successor or "")[2]
+            except InvalidSessionId:
+                return 0
+            if env.until is None:
+                return steps
+        return 0
+
     def _is_over(self, env: CheckVars, now: float) -> bool:
         """Whether a superseded session is over, by time or by log-out."""
-        if env.until is None:
-            return False
-        return now >= env.until or env.successor not in self._mapping
+        return env.until is not None and self._distance(env, now) == 0
 
     def _writable(
         self, session_id: str, now: float, idle: float, lifetime: float
@@ -197,8 +222,13 @@ class MappingStore:
         """See `SessionStore.read`."""
         with self._locked():
             timestamp, data, env = self._get(session_id)
-            if self._is_over(env, now):
-                raise InvalidSessionId(session_id)
+            if env.until is not None:
+                steps = self._distance(env, now)
+                if steps == 0:
+                    raise InvalidSessionId(session_id)
+                # The second new ID may be that of a log-in.
+                if steps > 1 or not env.readable:
+                    raise SessionRenewed(session_id)
             return SessionRecord(
                 (
                     timestamp if env.created is None else env.created,
@@ -255,23 +285,41 @@ class MappingStore:
         now: float,
         idle: float = 0.0,
         lifetime: float = 0.0,
-    ) -> bool:
+        readable: bool = False,
+    ) -> object:
         """See `SessionStore.supersede`."""
         with self._locked():
-            _, _, env = self._writable(session_id, now, idle, lifetime)
+            timestamp, data, env = self._writable(
+                session_id, now, idle, lifetime
+            )
             if expected != self._version(session_id):
-                return False
-            env.until, env.successor = until, successor_id
-            self._mapping[CHECKVARS + session_id] = env
+                return None
+            left = CheckVars(env if readable else {})
+            left.created, left.idle = env.created, env.idle
+            left.until, left.successor = until, successor_id
+            left.readable = readable
+            self._mapping[CHECKVARS + session_id] = left
             self._superseded.add(session_id)
-            self._written(session_id)
-            return True
+            return self._put(session_id, timestamp, data if readable else None)
+
+    def leads_to(self, session_id: str, successor_id: str) -> bool:
+        """See `SessionStore.leads_to`."""
+        with self._locked():
+            return self._successor(session_id) == successor_id
 
     def delete(self, session_id: str, expected: object = None) -> bool:
         """See `SessionStore.delete`."""
         with self._locked():
-            if expected not in (None, self._version(session_id)):
-                return False
+            if expected is not None:
+                is_it = expected == self._version(session_id)
+                return is_it and self._remove(session_id)
+            followed: list[str] = []
+            successor = self._successor(session_id)
+            while successor is not None and successor not in followed:
+                followed.append(successor)
+                successor = self._successor(successor)
+            for each in reversed(followed):
+                self._remove(each)
             return self._remove(session_id)
 
     def sweep(self, now: float, idle: float, lifetime: float) -> int:

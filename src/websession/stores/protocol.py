@@ -79,6 +79,8 @@ class SessionStore(Protocol):
 
         Raises:
             InvalidSessionId: there is none.
+            SessionRenewed: another ID has replaced this one, and there is
+                nothing to read.
         """
         ...
 
@@ -126,22 +128,40 @@ class SessionStore(Protocol):
         now: float,
         idle: float = 0.0,
         lifetime: float = 0.0,
-    ) -> bool:
+        readable: bool = False,
+    ) -> object:
         """
-        Makes the session a read-only snapshot that ends at `until`, or when
-        its successor ends. It does not count as a session from then on.
+        Makes the session lead to another one, until a time and only while
+        that is in force: with `SessionRenewed` instead of what it held. It
+        does not count as a session from then on, and nothing follows it.
+
+        Args:
+            readable: keep what it held, as a snapshot to be read as long as
+                the successor has no new ID itself.
 
         Returns:
-            False if `expected` is not the present version.
+            The new version, or None if `expected` is not the present one.
+
+        Raises:
+            InvalidSessionId, SessionRenewed: as `commit`.
+        """
+        ...
+
+    def leads_to(self, session_id: str, successor_id: str) -> bool:
+        """
+        Whether the session was superseded by that one, however long ago.
+        False if there is no such session.
         """
         ...
 
     def delete(self, session_id: str, expected: object = None) -> bool:
         """
-        Deletes the session; no error if there is none.
+        Deletes the session; no error if there is none. If it was superseded,
+        also its successor, and so on, since all of them are one session to
+        whoever logs out.
 
         Args:
-            expected: only if this is the present version.
+            expected: only if this is the present version, and then it alone.
 
         Returns:
             False if there was none, or `expected` is not its version.

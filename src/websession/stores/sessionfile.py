@@ -4,7 +4,6 @@ One session's file: what a `FileStore` does with it through the backend.
 
 from __future__ import annotations
 
-import os
 import time
 
 from .. import _status as status
@@ -18,7 +17,6 @@ from ..ids import handle
 from ..record import (
     HEADER_LENGTH,
     ORIGIN,
-    SUPERSEDE,
     SUPERSEDED,
     later,
     origin_of,
@@ -40,6 +38,7 @@ __all__ = ["SessionFile", "Tools"]
 _FILES, _BYTES, _SMALL = 1024, 8 << 20, 8192
 # What is seen of a session at first.
 NOTHING: tuple[bytes, None] = (b"", None)
+_NO_DATA = bytes(4)
 
 
 class Deadline:
@@ -181,24 +180,27 @@ class SessionFile:
             self.refuse(status.SUPERSEDED, now)
         return raw
 
-    @loud
-    def successor_ends(self, raw: bytes, now: float) -> bool:
-        """Whether a superseded session is over, by time or by log-out."""
-        until, successor = SUPERSEDE.unpack_from(raw, HEADER_LENGTH)
-        if now >= until:
-            return True
-        try:
-            os.stat(self._tools.layout.path(successor.hex().encode()))
-        except FileNotFoundError:
-            return True
-        return False
+    def check_readable(self, raw: bytes, now: float) -> None:
+        """
+        InvalidSessionId if a superseded session is over, by time or by
+        log-out; SessionRenewed if it is not, but has nothing to read.
+        """
+        from .succession import distance
+
+        steps = distance(self._tools, raw, now)
+        if steps == 0:
+            raise InvalidSessionId(self.session_id)
+        # The second new ID may be that of a log-in.
+        if steps > 1 or raw[36:40] == _NO_DATA:
+            raise SessionRenewed(self.session_id)
 
     def refuse(self, outcome: int, now: float) -> None:
         """Raises why the session could not be written."""
         self.forget()
         if outcome == status.SUPERSEDED:
             raw = self.raw()
-            if raw[41] & SUPERSEDED and not self.successor_ends(raw, now):
+            if raw[41] & SUPERSEDED:
+                self.check_readable(raw, now)
                 raise SessionRenewed(self.session_id)
         raise InvalidSessionId(self.session_id)
 
@@ -269,14 +271,25 @@ class SessionFile:
         self._remember(header + record[HEADER_LENGTH:], (created, env, own))
         return header
 
-    def copy(self, old: bytes, now: float, supersede: bytes = b"") -> bytes:
-        """The same record with another time, and perhaps a successor."""
+    def copy(
+        self,
+        old: bytes,
+        now: float,
+        supersede: bytes = b"",
+        whole: bool = True,
+    ) -> bytes:
+        """
+        The same record with another time, and perhaps a successor; with
+        nothing in it unless `whole`.
+        """
         created, stored, env_len, number, _, own = ORIGIN.unpack_from(old)
         env_end = HEADER_LENGTH + env_len
+        env, data = old[HEADER_LENGTH:env_end], old[env_end:]
+        if not whole:
+            env = data = b""
         return self._tools.pack(
-            self.name, created, later(now, stored),
-            old[HEADER_LENGTH:env_end], old[env_end:], number, supersede,
-            own,
+            self.name, created, later(now, stored), env, data, number,
+            supersede, own,
         )  # fmt: skip
 
     def commit(
@@ -340,7 +353,10 @@ class SessionFile:
         return reap(self.path, self.name, tools.count, 0.0, tools.timeout)
 
     def remove(self, expected: object) -> bool:
-        """Deletes the file; False if there was none, or another version."""
+        """
+        Deletes the file, and without `expected` also what followed it under a
+        new ID; False if there was none, or another version.
+        """
         tools = self._tools
         self.forget()
         outcome = tools.count.remove(
@@ -349,6 +365,10 @@ class SessionFile:
                 self.path, self.name, expected, tools.timeout
             ),
         )
+        if outcome == status.SUPERSEDED:
+            from .succession import delete
+
+            return delete(tools, self.name, tools.durability == 2)
         if outcome == status.OK and tools.durability == 2:
             sync_directory(tools.layout.directory(self.name))
         return bool(outcome == status.OK)

@@ -131,7 +131,7 @@ class Contents(LoadedContents):
             data=manager.to_store(self._base),
             idle=self._new_idle or 0,
         )
-        self._version = None
+        self._version = self._renew = None
         self._created = manager.sessions.now()
         self._written()
         self._to_browser = SET
@@ -148,18 +148,29 @@ class Contents(LoadedContents):
                 raise SessionRenewed(self._id or "")
             return
         if self._renew is not None:
-            self._take_new_id(self._renew)
-        if is_changed:
+            self._update(lambda merged: merged)
+        elif is_changed:
             self._replace(encoded)
         else:
             self._touch_if_due()
 
-    def _take_new_id(self, grace: float) -> None:
-        # Before the data is stored: what comes with a log-in is never to be
-        # had under the old ID.
+    def _take_new_id(
+        self, renew: tuple[float, bool], change: Callable[[object], object]
+    ) -> None:
+        # With the data in one step: what comes with a log-in is never to be
+        # had under the old ID, which stays as it was if the data cannot be
+        # stored.
         manager, old_id = self._manager, self._id or ""
-        self._id = manager.sessions.regenerateSession(old_id, self._env, grace)
-        self._version = None
+        grace, readable = renew
+        self._id = manager.sessions.regenerateSession(
+            old_id,
+            self._env,
+            grace,
+            readable=readable,
+            func=change,
+            idle=self._new_idle,
+        )
+        self._renew = None
         self._to_browser = SET
         manager.emit(
             "renew", self._id, f"before: {handle(old_id).decode('ascii')}"
@@ -181,7 +192,10 @@ class Contents(LoadedContents):
     def _update(
         self, func: Callable[[dict[Any, Any]], dict[Any, Any]]
     ) -> None:
-        """Stores `func` of what is stored and this request's changes."""
+        """
+        Stores `func` of what is stored and this request's changes; under a
+        new ID, if `regenerate` asked for one.
+        """
         manager, base = self._manager, self._manager.loads(self._base)
         data: dict[Any, Any] = {}
         payload = encoded = manager.dumps(self._data)
@@ -200,9 +214,12 @@ class Contents(LoadedContents):
             payload = manager.dumps(data)
             return manager.to_store(payload)
 
-        manager.sessions.updateSession(
-            self._id or "", change, idle=self._new_idle
-        )
+        if self._renew is None:
+            manager.sessions.updateSession(
+                self._id or "", change, idle=self._new_idle
+            )
+        else:
+            self._take_new_id(self._renew, change)
         self._data, self._base, self._version = data, payload, None
         self._written()
 

@@ -11,6 +11,7 @@ from ..exceptions import (
     SessionException,
     SessionExpired,
     SessionHijacked,
+    SessionRenewed,
 )
 
 TYPE_CHECKING = False
@@ -47,7 +48,7 @@ class LoadedContents:
     _created: float | None = None
     _stored: float | None = None
     _read_only = False
-    _renew: float | None = None
+    _renew: tuple[float, bool] | None = None
     _idle = 0
     _new_idle: int | None = None
     _to_browser: str | None = None
@@ -81,9 +82,12 @@ class LoadedContents:
         header = self._env.get("HTTP_COOKIE")
         if not header:
             return
+        renewed: SessionRenewed | None = None
         for session_id in self._manager.cookie.values(header, self._https):
             try:
                 self._adopt(session_id)
+            except SessionRenewed as error:
+                renewed = error
             except (BadSessionId, InvalidSessionId) as error:
                 self._failed("unknown-id", session_id, error)
             except SessionExpired as error:
@@ -98,6 +102,19 @@ class LoadedContents:
             else:
                 self._ended = self._to_browser = None
                 return
+        if renewed is not None:
+            self._hold(renewed)
+
+    def _hold(self, renewed: SessionRenewed) -> None:
+        """
+        An empty session in the place of one that has a new ID, which the
+        browser has by now, or will have. All that can be done with it is to
+        end it.
+        """
+        self._ended, self._to_browser = renewed, None
+        self._id, self._base = renewed.session_id, self._manager.dumps({})
+        self._read_only, self._is_new = True, False
+        self._manager.emit("unknown-id", self._id, "it has a new ID")
 
     def _failed(
         self, event: str, session_id: str, error: SessionException

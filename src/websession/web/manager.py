@@ -49,8 +49,8 @@ class SessionManager:
             before a request that stores nothing refreshes it. 0: every
             request. None: a tenth of the shortest idle limit, at most 60.
             Where sessions have no idle limit they are not touched at all.
-        grace: seconds for which an old ID can still be read after
-            `Session.regenerate`, as it was then.
+        grace: seconds for which requests with the old ID leave the cookie
+            alone after `Session.regenerate`, see there.
         on_event: called with each `SessionEvent`. Its exceptions are logged
             and go no further.
 

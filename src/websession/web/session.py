@@ -98,7 +98,9 @@ class Session(Contents, MutableMapping[str, "Any"]):
         """
         Why the cookie's session could not be had: `SessionExpired` with its
         data, `SessionHijacked`, `CorruptData`, `BadSessionId` or
-        `InvalidSessionId`. None: no cookie, or all is well.
+        `InvalidSessionId`; `SessionRenewed`, if another request gave it a new
+        ID: then this one is empty, and what is put in is not stored. None: no
+        cookie, or all is well.
         """
         self._use()
         return self._ended
@@ -107,7 +109,7 @@ class Session(Contents, MutableMapping[str, "Any"]):
     def id(self) -> str | None:
         """The ID under which it is stored; None: it is not."""
         self._use()
-        return self._id
+        return None if self._read_only and self.ended else self._id
 
     @property
     def created(self) -> float | None:
@@ -158,25 +160,37 @@ class Session(Contents, MutableMapping[str, "Any"]):
 
     # What an application does with it
 
-    def regenerate(self, grace: float | None = None) -> None:
+    def regenerate(
+        self, grace: float | None = None, *, readable: bool = False
+    ) -> None:
         """
-        Gives it a new ID when the response begins. To be called at log-in and
-        whenever privileges change (OWASP: session fixation).
+        Gives it a new ID when the response begins, or before, when something
+        is stored. To be called at log-in and whenever privileges change
+        (OWASP: session fixation).
 
         Args:
-            grace: seconds for which requests with the old ID can still read
-                the session as it was before this request. 0: not at all.
-                None: what the manager was made with.
+            grace: seconds for which requests with the old ID, which were
+                under way, get an empty session and leave the cookie alone,
+                so that it stays the new one; they can still log out. 0: they
+                name no session, and clear the cookie. None: what the manager
+                was made with.
+            readable: True: such requests can read the session as it was
+                before this one. For a new ID now and then, without a log-in.
         """
         self._open()
         if grace is not None and grace < 0:
             raise ValueError("grace is 0 or more seconds")
-        self._renew = self._manager.grace if grace is None else grace
+        if self._renew is not None:
+            readable = readable and self._renew[1]
+        if grace is None:
+            grace = self._manager.grace
+        self._renew = grace, readable
 
     def invalidate(self) -> None:
         """
-        Ends the session, at once and for good, and begins an empty one. To be
-        called at log-out.
+        Ends the session, at once and for good, also under a new ID that
+        another request gave it, and begins an empty one. To be called at
+        log-out.
         """
         self._open()
         if self._id is not None:
@@ -210,9 +224,10 @@ class Session(Contents, MutableMapping[str, "Any"]):
         """
         Changes the session at once, so that no change of another request gets
         in between: for counters and the like, where the last one must not
-        win. What else this request changed so far is stored too. Lists and
-        dicts that were taken out before are no part of the session any more:
-        take them out again.
+        win. What else this request changed so far is stored too, and under
+        the new ID, if `regenerate` was called. Lists and dicts that were
+        taken out before are no part of the session any more: take them out
+        again.
 
         Args:
             func: gets the contents as they are stored, with this request's
