@@ -155,10 +155,12 @@ class SessionFile:
             self._set_aside()
             raise CorruptData(damage.reason) from damage
         if raw is None:
+            tools.layout.check()
             raise InvalidSessionId(self.session_id)
         if raw is self.last:
             return raw
         if not tools.verifies(name, raw):
+            tools.layout.check()
             raise CorruptData(
                 f"session {name.decode()} is not authentic: it was written "
                 "with another secret, or by somebody else; it is left as it is"
@@ -199,6 +201,7 @@ class SessionFile:
             raw = self.raw()
             if raw[41] & SUPERSEDED and not self.successor_ends(raw, now):
                 raise SessionRenewed(self.session_id)
+        self._tools.layout.check()
         raise InvalidSessionId(self.session_id)
 
     def _set_aside(self) -> None:
@@ -340,6 +343,8 @@ class SessionFile:
                 self.path, self.name, expected, tools.timeout
             ),
         )
+        if outcome == status.ABSENT:
+            tools.layout.check()
         if outcome == status.OK and tools.durability == 2:
             sync_directory(tools.layout.directory(self.name))
         return bool(outcome == status.OK)
