@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 
 import pytest
@@ -298,3 +299,89 @@ def test_every_durability_stores_and_deletes(root, backend, durability):
     sid = ws.regenerateSession(sid, grace=10)
     ws.deleteSession(sid)
     assert ws.countSessions() == 0
+
+
+# A directory that was removed and made anew
+
+
+@pytest.fixture
+def remade(root, make_store):
+    """The sessions of a process whose store others have made anew."""
+
+    def remake(**options):
+        old = WebSession(make_store(sweep_interval=60), 0, 3600)
+        sid = old.newSession(data="old")
+        shutil.rmtree(root)
+        # As if it had looked a while ago.
+        old.sessiondict._layout._looked -= 60
+        return old, sid, WebSession(make_store(**options), 0, 3600)
+
+    return remake
+
+
+ANEW = r"made anew.*open the store again"
+
+
+@pytest.mark.parametrize("shards", [16, 256])
+def test_a_process_notices_that_its_store_was_made_anew(remade, shards):
+    old, sid, new = remade(shards=shards)
+    theirs = new.newSession(data="new")
+    for use in (
+        old.newSession,
+        lambda: old.retrieveSession(sid),
+        lambda: old.storeSession(sid, "late"),
+        lambda: old.touchSession(sid),
+        lambda: old.updateSession(sid, lambda data: data),
+        lambda: old.deleteSession(sid),
+        lambda: old.regenerateSession(sid),
+        lambda: old.retrieveSession(theirs),
+        lambda: old.storeSession(theirs, "late"),
+        old.cleanUp,
+        old.countSessions,
+        old.listSessions,
+    ):
+        with pytest.raises(SessionStoreError, match=ANEW):
+            use()
+    assert new.retrieveSession(theirs) == "new"
+
+
+def test_a_process_leaves_a_store_that_was_made_anew_as_it_is(root, remade):
+    old, sid, new = remade()
+    theirs = new.newSession()
+    for shard in range(256):
+        (root / f"{shard:02x}").mkdir(0o700, exist_ok=True)
+    before = sorted(root.rglob("*"))
+    for use in (
+        old.newSession,
+        old.newSession,
+        old.cleanUp,
+        lambda: old.storeSession(theirs, "late"),
+        lambda: old.deleteSession(sid),
+    ):
+        with pytest.raises(SessionStoreError, match=ANEW):
+            use()
+    assert sorted(root.rglob("*")) == before
+
+
+def test_a_new_shard_shows_at_once_that_a_store_was_made_anew(root, remade):
+    old, _, _ = remade()
+    old.sessiondict._layout._looked += 3600  # not yet time to look
+    with pytest.raises(SessionStoreError, match=ANEW):
+        old.newSession()
+    assert list(root.glob("[0-9a-f][0-9a-f]")) == []
+
+
+def test_a_store_put_back_from_a_backup_is_the_same(root, make_store):
+    ws = WebSession(make_store(), 0, 3600)
+    sid = ws.newSession(data="kept")
+    shutil.copytree(root, root.with_name("backup"))
+    shutil.rmtree(root)
+    for use in (ws.newSession, ws.countSessions):
+        ws.sessiondict._layout._looked -= 60
+        with pytest.raises(SessionStoreError, match="is gone: open the store"):
+            use()
+    os.rename(root.with_name("backup"), root)
+    assert ws.retrieveSession(sid) == "kept"
+    ws.sessiondict._layout._looked -= 60
+    ws.deleteSession(ws.newSession())
+    assert ws.countSessions() == 1

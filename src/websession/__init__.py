@@ -12,6 +12,8 @@ Server-side web sessions, one file per session, shared by many processes.
 
 from __future__ import annotations
 
+import os
+
 from ._backend import BACKEND
 from .exceptions import (
     BadSessionId,
@@ -65,6 +67,21 @@ __all__ = [
     "WeakSessionIDWarning",
     "WebSession",
 ]
+
+
+def _before_fork() -> None:
+    # Only a process that forks needs it, and what a child would have to import
+    # first might be what another thread was importing.
+    from . import _fork  # noqa: F401
+
+
+def _after_fork() -> None:
+    from ._fork import after_in_child
+
+    after_in_child()
+
+
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
 
 def __getattr__(name: str) -> object:

@@ -56,9 +56,9 @@ _OPEN_FAILURES = {
 }
 
 
-# Thread and path of what is locked: a signal handler must not wait for the
+# By thread and path, what is locked: a signal handler must not wait for the
 # lock that its own thread has.
-_held: set[tuple[int, bytes]] = set()
+_held: dict[tuple[int, bytes], File] = {}
 
 
 class Outcome(Exception):
@@ -132,11 +132,17 @@ class File:
             self._forget()
             self._unshield()
 
+    def forsake(self) -> None:
+        """In a forked child: the lock is its parent's, to use and to end."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
     def _forget(self) -> None:
         """Takes back that this thread has the lock, or is about to."""
         entry, self._entry = self._entry, None
         if entry is not None:
-            _held.discard(entry)
+            _held.pop(entry, None)
 
     @staticmethod
     def _unlock(fd: int) -> None:
@@ -191,7 +197,7 @@ class File:
             interrupting = entry in _held
             if not interrupting:
                 self._entry = entry
-                _held.add(entry)
+                _held[entry] = self
             try:
                 flock(self.fd, operation | LOCK_NB)
                 self._locked = True

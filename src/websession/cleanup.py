@@ -60,7 +60,9 @@ class CleanUpThread(threading.Thread):
             timeout: seconds to wait, default 0: do not wait. None: until it
                 has stopped.
         """
-        self._stop_event.set()
+        # In a forked child it does not run, and its event may be locked.
+        if self.is_alive():
+            self._stop_event.set()
         super().join(timeout)
 
     def __repr__(self) -> str:

@@ -127,10 +127,6 @@ class SessionPolicy:
         self.maxSessionCount = maxSessionCount
         self.sessionCounter = 0
         self._clock = clock
-        # By thread: the session whose expiry deleteSession() carries out, and
-        # the versions of those that updateSession() is working on.
-        self._expiring: dict[int, tuple[str, object]] = {}
-        self._updating: dict[tuple[int, str], object] = {}
 
     def _open(self, dictobj: Any) -> tuple[Any, SessionStore, bool]:
         from os import PathLike

@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import time
-from _thread import get_ident
 
 from .exceptions import CorruptData, InvalidSessionId, SessionExpired
 from .policy import SESSION_CROSSCHECKVARS, own_limit
 from .renewing import RenewingSession
 from .stores.keep import ClosedStore
+from .updating import strand, updating
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["SESSION_CROSSCHECKVARS", "WebSession"]
 
 _CREATED = "_created_"
+# The session whose expiry deleteSession() carries out, and in which version;
+# by thread, greenlet and object.
+expiring: dict[tuple[int, object, int], tuple[str, object]] = {}
 
 
 class WebSession(RenewingSession):
@@ -136,7 +139,7 @@ class WebSession(RenewingSession):
             Exception: the serialiser's, for data that it cannot keep.
         """
         self._validateSessionIdFormat(session_id)
-        if self._updating:
+        if updating:
             self._store_while_updating(session_id, session_data)
         else:
             self._commit(session_id, session_data)
@@ -216,13 +219,13 @@ class WebSession(RenewingSession):
         Deletes a session through `deleteSession`, which subclasses override,
         but only in this version.
         """
-        thread = get_ident()
-        self._expiring[thread] = (session_id, version)
+        key = (*strand(), id(self))
+        expiring[key] = (session_id, version)
         try:
             self.deleteSession(session_id)
         finally:
             # deleteSession takes it away when it has deleted the session.
-            left = self._expiring.pop(thread, None)
+            left = expiring.pop(key, None)
         return left is None
 
     def deleteSession(self, session_id: str) -> str:
@@ -234,12 +237,12 @@ class WebSession(RenewingSession):
         Returns:
             `session_id`.
         """
-        if self._expiring:
-            thread = get_ident()
-            target, version = self._expiring.get(thread, (None, None))
+        if expiring:
+            key = (*strand(), id(self))
+            target, version = expiring.get(key, (None, None))
             if target == session_id:
                 if self._store.delete(session_id, version):
-                    self._expiring.pop(thread, None)
+                    expiring.pop(key, None)
                 return session_id
         self._store.delete(session_id)
         return session_id

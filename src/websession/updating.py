@@ -5,6 +5,7 @@ locking a session, counting and listing them.
 
 from __future__ import annotations
 
+import sys
 import time
 from _thread import get_ident
 
@@ -15,7 +16,7 @@ from .exceptions import (
 )
 from .policy import SessionPolicy, own_limit
 from .record import SessionRecord, is_expired
-from .stores.keep import KEEP
+from .stores.keep import KEEP, NoGuard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,13 +26,23 @@ if TYPE_CHECKING:
 
     from .stores.keep import SessionInfo
 
-__all__ = ["LONGEST_UPDATE", "UpdatingSession"]
+__all__ = ["LONGEST_UPDATE", "UpdatingSession", "strand", "updating"]
 
 LONGEST_UPDATE = 10.0
 # How often an update begins again because its own thread came in between. A
 # signal handler does that now and then, a function that nests updates always.
 _OWN_CONFLICTS = 10
 _NOT_UPDATING = object()
+
+# The versions of the sessions that updateSession() is working on, by thread,
+# greenlet, object and session.
+updating: dict[tuple[int, object, int, str], object] = {}
+
+
+def strand() -> tuple[int, object]:
+    """This thread, and which of its greenlets this is, if there are any."""
+    greenlet = sys.modules.get("greenlet")
+    return get_ident(), greenlet and greenlet.getcurrent()
 
 
 class UpdatingSession(SessionPolicy):
@@ -51,7 +62,7 @@ class UpdatingSession(SessionPolicy):
                 `storeSession`.
         """
         self._validateSessionIdFormat(session_id)
-        if self._updating:
+        if updating:
             self._store_while_updating(session_id, KEEP)
         else:
             self._commit(session_id, KEEP)
@@ -104,10 +115,10 @@ class UpdatingSession(SessionPolicy):
         Args:
             session_id: of an existing session.
             func: gets the data, returns the new data. Runs outside any lock
-                of a `FileStore`, and again when another process was faster:
-                it should do nothing but compute. An exception leaves the
-                session as it was. If it stores its own session, what it
-                returns replaces that.
+                of a `FileStore`, and again when another process, thread or
+                greenlet was faster: it should do nothing but compute. An
+                exception leaves the session as it was. If it stores its own
+                session, what it returns replaces that.
             env: for the cross-check; None: no cross-check.
             idle: the session's own limit from now on, see `newSession`; 0:
                 none. None: as it is.
@@ -118,13 +129,17 @@ class UpdatingSession(SessionPolicy):
         Raises:
             BadSessionId, InvalidSessionId: as `storeSession`.
             SessionHijacked: as `retrieveSession`.
-            SessionBusy: others were faster for 10 seconds.
+            SessionBusy: others were faster for 10 seconds. Over a mapping:
+                another greenlet of this thread is in the middle of it.
         """
         self._validateSessionIdFormat(session_id)
         own_idle = None if idle is None else own_limit(idle)
         deadline = time.monotonic() + LONGEST_UPDATE
         conflicts = 0
-        with self._store.updating(session_id):
+        guard = self._store.updating(session_id)
+        with guard:
+            if type(guard) is not NoGuard:
+                self._refuse_greenlets(session_id)
             while True:
                 record = self._writable(session_id, env)
                 data, version = self._apply(session_id, func, record)
@@ -157,23 +172,45 @@ class UpdatingSession(SessionPolicy):
         None if this thread has updated the session meanwhile: in the function
         or in a signal handler.
         """
-        key = (get_ident(), session_id)
-        outer = self._updating.get(key, _NOT_UPDATING)
-        self._updating[key] = record.version
+        key = self._key(session_id)
+        outer = updating.get(key, _NOT_UPDATING)
+        updating[key] = record.version
         try:
             data = func(record.data)
-            return data, self._updating[key]
+            return data, updating[key]
         finally:
             if outer is _NOT_UPDATING:
-                del self._updating[key]
+                del updating[key]
             else:
-                self._updating[key] = outer
+                updating[key] = outer
+
+    def _key(self, session_id: str) -> tuple[int, object, int, str]:
+        return (*strand(), id(self), session_id)
+
+    def _refuse_greenlets(self, session_id: str) -> None:
+        """
+        A store that guards updates does so with a lock of the thread, which
+        each of its greenlets has; and over a mapping what two of them change
+        at once is the very same object.
+        """
+        me = self._key(session_id)
+        for other in list(updating):
+            if other[1] is not me[1] and (other[0], *other[2:]) == (
+                me[0],
+                *me[2:],
+            ):
+                raise SessionBusy(
+                    "another greenlet of this thread is updating the session, "
+                    "and they do not exclude each other: let the function do "
+                    "nothing but compute, or patch threads "
+                    "(gevent.monkey.patch_all()) before importing websession"
+                )
 
     def _updated(self, session_id: str, data: Any) -> Any:
         """Tells an update that this one interrupted to begin again."""
-        key = (get_ident(), session_id)
-        if key in self._updating:
-            self._updating[key] = None
+        key = self._key(session_id)
+        if key in updating:
+            updating[key] = None
         return data
 
     def _writable(
@@ -236,11 +273,11 @@ class UpdatingSession(SessionPolicy):
         For a function in updateSession() that stores its own session: what it
         returns in the end follows this, unless somebody came in between.
         """
-        key = (get_ident(), session_id)
-        expected = self._updating.get(key)
+        key = self._key(session_id)
+        expected = updating.get(key)
         if expected is not None:
             written = self._commit(session_id, data, expected)
             if written is not None:
-                self._updating[key] = written
+                updating[key] = written
                 return
         self._commit(session_id, data)

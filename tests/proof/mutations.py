@@ -48,6 +48,11 @@ SHOWN, DOCTOR = "tests/cli/test_terminal.py", "tests/cli/test_doctor.py"
 STOP, DISK = "tests/proof/test_stop.py", "tests/test_disk.py"
 CLEANUP = "tests/test_cleanup.py"
 RECORD, HOSTILE = "tests/test_record.py", "tests/test_hostile_files.py"
+AT_FORK, INHERITED = "tests/proof/test_fork.py", "tests/test_inherited.py"
+GREENLETS, OPENING = "tests/test_greenlets.py", "tests/test_opening.py"
+FORKED, UPDATING = "src/websession/_fork.py", "src/websession/updating.py"
+LAYOUT = "src/websession/stores/layout.py"
+ONE_FILE = "src/websession/stores/sessionfile.py"
 
 RENEW = "tests/test_renewing.py"
 
@@ -1156,6 +1161,162 @@ MUTATIONS = [
         "        if cherrypy.serving.response.stream:",
         "        if False:",
         "tests/frameworks/test_cherrypy.py",
+    ),
+    # Forks and greenlets
+    Mutation(
+        "a child waits for imports that nobody will finish",
+        FORKED,
+        "    _forget_imports(me)\n",
+        "",
+        AT_FORK,
+    ),
+    Mutation(
+        "a package that is imported anew is not told of what is in it",
+        FORKED,
+        'if each == name or each.startswith(name + "."):',
+        "if each == name:",
+        AT_FORK,
+    ),
+    Mutation(
+        "a child takes its threads for those of its parent",
+        FORKED,
+        "        files._held.clear()\n",
+        "",
+        INHERITED,
+    ),
+    Mutation(
+        "a child goes on with an operation of its parent's",
+        FORKED,
+        "            file.forsake()\n",
+        "            pass\n",
+        INHERITED,
+    ),
+    Mutation(
+        "a forked child gives up its parent's lock",
+        FORKED,
+        "        locks._held.clear()\n",
+        "        pass\n",
+        INHERITED,
+    ),
+    Mutation(
+        "a child takes a log-out for the expiry of another thread's",
+        FORKED,
+        '        getattr(_loaded("session"), "expiring", {}),\n',
+        "",
+        INHERITED,
+    ),
+    Mutation(
+        "a child forgets what it is updating itself",
+        FORKED,
+        "[key for key in table if key[0] != me]",
+        "list(table)",
+        INHERITED,
+    ),
+    Mutation(
+        "a child has the locks of other threads, over a mapping",
+        "src/websession/stores/threadlocks.py",
+        "            if owner.thread == me\n",
+        "",
+        INHERITED,
+    ),
+    Mutation(
+        "a child has none of its own locks, over a mapping",
+        "src/websession/stores/threadlocks.py",
+        "            if owner.thread == me\n",
+        "            if False\n",
+        INHERITED,
+    ),
+    Mutation(
+        "a child waits for another thread to leave a mapping",
+        "src/websession/stores/mapping.py",
+        '        """In a child, which has no thread but this one."""\n'
+        "        self._lock = RLock()\n",
+        "",
+        INHERITED + " tests/test_mapping.py",
+    ),
+    Mutation(
+        "a version is new only after the change, over a mapping",
+        "src/websession/stores/mapping.py",
+        "        version = self._number(session_id)\n"
+        "        self._mapping[session_id] = (timestamp, data)\n"
+        "        self._sync()\n        return version\n",
+        "        self._mapping[session_id] = (timestamp, data)\n"
+        "        return self._written(session_id)\n",
+        INHERITED,
+    ),
+    Mutation(
+        "a child waits for a thread that does not run there",
+        "src/websession/cleanup.py",
+        "        if self.is_alive():\n            self._stop_event.set()\n",
+        "        self._stop_event.set()\n",
+        INHERITED,
+    ),
+    Mutation(
+        "one greenlet's update is another one's",
+        UPDATING,
+        "    return get_ident(), greenlet and greenlet.getcurrent()",
+        "    return get_ident(), None",
+        GREENLETS,
+    ),
+    Mutation(
+        "greenlets update one object of a mapping at once",
+        UPDATING,
+        "                self._refuse_greenlets(session_id)\n",
+        "                pass\n",
+        GREENLETS,
+    ),
+    # A store that was made anew
+    Mutation(
+        "a process never looks whether its store was made anew",
+        "src/websession/stores/file.py",
+        "        self._layout.check_at_times()\n",
+        "",
+        OPENING,
+    ),
+    Mutation(
+        "that a store was made anew is found out once",
+        LAYOUT,
+        "        now = time.monotonic()\n        marker = None\n",
+        "        now = self._looked = time.monotonic()\n"
+        "        marker = None\n",
+        OPENING,
+    ),
+    Mutation(
+        "a shard is made in a store that was made anew",
+        LAYOUT,
+        "        self.check()\n        make_directory(",
+        "        make_directory(",
+        OPENING,
+    ),
+    Mutation(
+        "any store in the place is the one that was opened",
+        LAYOUT,
+        '        if marker[b"id"] != self.marker[b"id"]:\n',
+        "        if False:\n",
+        OPENING,
+    ),
+    Mutation(
+        "a session of a store that was made anew is not authentic",
+        ONE_FILE,
+        "        if not tools.verifies(name, raw):\n"
+        "            tools.layout.check()\n",
+        "        if not tools.verifies(name, raw):\n",
+        OPENING,
+    ),
+    Mutation(
+        "a log-out from a store that was made anew says nothing",
+        ONE_FILE,
+        "        if outcome == status.ABSENT:\n"
+        "            tools.layout.check()\n",
+        "",
+        OPENING,
+    ),
+    Mutation(
+        "a process sweeps a store that was made anew",
+        "src/websession/stores/file.py",
+        '0 while another process sweeps."""\n        self._layout.check()\n',
+        '0 while another process sweeps."""\n',
+        OPENING,
     ),
 ]
 

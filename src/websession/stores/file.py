@@ -194,6 +194,7 @@ class FileStore:
         stored: float | None = None,
     ) -> bool:
         """See `SessionStore.create`."""
+        self._layout.check_at_times()
         file = self._file(session_id)
         if created is None:
             created = now
@@ -329,6 +330,7 @@ class FileStore:
     @loud
     def sweep(self, now: float, idle: float, lifetime: float) -> int:
         """See `SessionStore.sweep`. 0 while another process sweeps."""
+        self._layout.check()
         return self._sweeper().sweep_all(now, idle, lifetime)
 
     def _sweeper(self) -> Sweeper:
@@ -346,6 +348,7 @@ class FileStore:
     @loud
     def count(self) -> int:
         """See `SessionStore.count`."""
+        self._layout.check()
         return self._count.total()
 
     @loud
@@ -353,6 +356,7 @@ class FileStore:
         """See `SessionStore.entries`. Needs no secret; skips damaged files."""
         from .listing import entries
 
+        self._layout.check()
         return entries(self._layout, self._backend, self._tools.timeout)
 
     @loud

@@ -6,6 +6,7 @@ session lies.
 from __future__ import annotations
 
 import os
+import time
 from errno import EEXIST
 
 from ..exceptions import SessionStoreError, UnsafeStore, printable
@@ -31,6 +32,9 @@ FORMAT = 1
 MARKER, KEY = b".websession", b".key"
 LOCKS, COUNT, DAMAGED = b".locks", b".count", b".damaged"
 KEY_LENGTH = 32
+# Longest time between two looks whether the store is still the same one, in
+# seconds, while nothing else leads to one.
+_LOOK_INTERVAL = 1.0
 SHARD_DIGITS = {16: 1, 256: 2, 4096: 3}
 
 
@@ -106,6 +110,8 @@ class Layout:
         self._keyring = None if existing else self._unlock()
         self.shards = int(marker[b"shards"])
         self.digits = SHARD_DIGITS[self.shards]
+        self._looked = time.monotonic()
+        self._seen: tuple[int, int, int] | None = None
         self._prefix = self.root + b"/"
         self.path = path_maker(self._prefix, self.digits)
 
@@ -262,13 +268,44 @@ class Layout:
 
     def make_shard(self, name: bytes) -> None:
         """Makes the shard directory of this handle."""
+        self.check()
+        make_directory(self.directory(name))
+
+    def check_at_times(self) -> None:
+        """The same if that was not looked at within the last second."""
+        if time.monotonic() - self._looked > _LOOK_INTERVAL:
+            self.check()
+
+    @loud
+    def check(self) -> None:
+        """
+        Whether this is still the store that was opened. One that was made anew
+        has another key, and perhaps other shards.
+
+        Raises:
+            SessionStoreError: it is gone, or another one.
+        """
+        now = time.monotonic()
+        marker = None
         try:
-            os.stat(self.root)
+            info = os.stat(self.join(MARKER))
+            seen = (info.st_dev, info.st_ino, info.st_mtime_ns)
+            if seen == self._seen:
+                self._looked = now
+                return
+            marker = self._read_marker()
         except FileNotFoundError:
+            pass
+        if marker is None:
             raise SessionStoreError(
                 f"{self.shown} is gone: open the store again"
-            ) from None
-        make_directory(self.directory(name))
+            )
+        if marker[b"id"] != self.marker[b"id"]:
+            raise SessionStoreError(
+                f"{self.shown} was removed and made anew since this process "
+                "opened it: open the store again (restart the process)"
+            )
+        self._seen, self._looked = seen, now
 
     def make(self, name: bytes) -> bytes:
         """Makes one of the directories beside the shards; its path."""

@@ -53,9 +53,9 @@ class _Held:
         self.depth = 1
 
 
-# By process, thread and path: a forked child finds nothing of its parent's,
-# and every store object on one directory finds the same.
-_held: dict[tuple[int, int, bytes], _Held] = {}
+# By thread and path: every store object on one directory finds the same. In a
+# forked child it is empty, since the locks are its parent's.
+_held: dict[tuple[int, bytes], _Held] = {}
 
 
 class StripeLock:
@@ -84,10 +84,10 @@ class StripeLock:
         self._timeout = timeout
         self._label = label
         self._path = layout.join(LOCKS, name[:_STRIPE_DIGITS] + b".lock")
-        self._key = (0, 0, b"")
+        self._key = (0, b"")
 
     def __enter__(self) -> None:
-        self._key = (os.getpid(), get_ident(), self._path)
+        self._key = (get_ident(), self._path)
         held = _held.get(self._key)
         if held is not None:
             held.depth += 1
@@ -97,7 +97,7 @@ class StripeLock:
     @loud
     def __exit__(self, *exc: object) -> None:
         held = _held.get(self._key)
-        if held is None or self._key[0] != os.getpid():
+        if held is None:
             return  # a forked child: the lock is its parent's
         held.depth -= 1
         if held.depth == 0:

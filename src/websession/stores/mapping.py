@@ -10,8 +10,8 @@ that the protocol says, across processes only what the mapping itself does.
 from __future__ import annotations
 
 import itertools
-import os
 from _thread import RLock
+from weakref import WeakSet
 
 from ..exceptions import (
     CorruptData,
@@ -35,6 +35,9 @@ CHECKVARS = "__session_checkvars__"
 _REMEMBERED = 1024
 # As in succession.py.
 _LONGEST_CHAIN = 16
+
+
+stores: WeakSet[MappingStore] = WeakSet()
 
 
 class CheckVars(dict[str, object]):
@@ -83,25 +86,34 @@ class MappingStore:
         self._versions: dict[str, int] = {}
         # Those that this process knows of: they do not count as sessions.
         self._superseded: set[str] = set()
-        self._renew_lock()
+        self._lock = RLock()
+        stores.add(self)
 
-    def _renew_lock(self) -> None:
-        self._lock, self._pid = RLock(), os.getpid()
+    def forked(self, me: int) -> None:
+        """In a child, which has no thread but this one."""
+        self._lock = RLock()
+        self._locks.forked(me)
 
     def _locked(self) -> RLock:
-        if self._pid != os.getpid():
-            self._renew_lock()  # another thread may have held it at the fork
         return self._lock
 
     def _version(self, session_id: str) -> int:
         return self._versions.get(session_id, self._epoch)
 
     def _written(self, session_id: str) -> int:
-        if len(self._versions) >= _REMEMBERED:
-            self._versions.clear()
-            self._epoch = next(self._numbers)
-        version = self._versions[session_id] = next(self._numbers)
+        version = self._number(session_id)
         self._sync()
+        return version
+
+    def _number(self, session_id: str) -> int:
+        """
+        A new version, to be had before the change: if a fork comes between
+        the two, no old version is good in the child.
+        """
+        if len(self._versions) >= _REMEMBERED:
+            self._epoch = next(self._numbers)
+            self._versions.clear()
+        version = self._versions[session_id] = next(self._numbers)
         return version
 
     def _sync(self) -> None:
@@ -134,8 +146,10 @@ class MappingStore:
         return timestamp, data, env
 
     def _put(self, session_id: str, timestamp: float, data: object) -> int:
+        version = self._number(session_id)
         self._mapping[session_id] = (timestamp, data)
-        return self._written(session_id)
+        self._sync()
+        return version
 
     def _remove(self, session_id: str) -> bool:
         found = False

@@ -154,10 +154,12 @@ class SessionFile:
             self._set_aside()
             raise CorruptData(damage.reason) from damage
         if raw is None:
+            tools.layout.check()
             raise InvalidSessionId(self.session_id)
         if raw is last:
             return raw
         if not tools.verifies(name, raw):
+            tools.layout.check()
             raise CorruptData(
                 f"session {name.decode()} is not authentic: it was written "
                 "with another secret, or by somebody else; it is left as it is"
@@ -202,6 +204,7 @@ class SessionFile:
             if raw[41] & SUPERSEDED:
                 self.check_readable(raw, now)
                 raise SessionRenewed(self.session_id)
+        self._tools.layout.check()
         raise InvalidSessionId(self.session_id)
 
     @loud
@@ -369,6 +372,8 @@ class SessionFile:
             from .succession import delete
 
             return delete(tools, self.name, tools.durability == 2)
+        if outcome == status.ABSENT:
+            tools.layout.check()
         if outcome == status.OK and tools.durability == 2:
             sync_directory(tools.layout.directory(self.name))
         return bool(outcome == status.OK)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from _thread import get_ident
+from threading import Condition, Lock
 
 from ..exceptions import SessionLocked
 
@@ -23,38 +23,37 @@ class ThreadLocks:
     """A lock for each session that somebody wants to lock, and no others."""
 
     def __init__(self) -> None:
-        self._reset()
-
-    def _reset(self) -> None:
-        from threading import Condition, Lock
-
-        self._pid = os.getpid()
         self._owners: dict[str, _Owner] = {}
+        self._changed = Condition(Lock())
+
+    def forked(self, me: int) -> None:
+        """Keeps what this thread has, in a forked child that has no other."""
+        self._owners = {
+            session_id: owner
+            for session_id, owner in self._owners.items()
+            if owner.thread == me
+        }
         self._changed = Condition(Lock())
 
     def acquire(self, session_id: str, timeout: float, label: str) -> None:
         """Waits for the session; SessionLocked after `timeout` seconds."""
-        if self._pid != os.getpid():
-            self._reset()  # what the parent's threads held is not ours
         me = get_ident()
-        owners = self._owners
 
         def is_mine() -> bool:
-            owner = owners.get(session_id)
+            owner = self._owners.get(session_id)
             return owner is None or owner.thread == me
 
         with self._changed:
             if not self._changed.wait_for(is_mine, timeout):
-                owner = owners[session_id]
+                owner = self._owners[session_id]
                 holder = f"thread {owner.thread} of this process"
                 if owner.label:
                     holder += f", {owner.label}"
                 raise SessionLocked(holder, timeout)
-            owners.setdefault(session_id, _Owner(me, label)).depth += 1
+            mine = self._owners.setdefault(session_id, _Owner(me, label))
+            mine.depth += 1
 
     def release(self, session_id: str) -> None:
-        if self._pid != os.getpid():
-            return
         with self._changed:
             owner = self._owners[session_id]
             owner.depth -= 1
