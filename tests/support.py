@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -101,6 +102,39 @@ def alone(test):
         Child(lambda: test(*args, **fixtures)).result()
 
     return run
+
+
+def in_thread_of(ident, func):
+    """
+    What a function returns in a thread of that ident. A child gives out those
+    of threads which its parent had.
+    """
+    outcomes, threads = [], []
+    over, ready = threading.Event(), threading.Semaphore(0)
+
+    def run():
+        try:
+            if threading.get_ident() == ident:
+                try:
+                    outcomes.append((True, func()))
+                except BaseException as error:
+                    outcomes.append((False, error))
+        finally:
+            ready.release()
+        over.wait()
+
+    while not outcomes and len(threads) < 20:
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+        ready.acquire()
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert outcomes, "idents of threads are not given out again here"
+    good, value = outcomes[0]
+    if not good:
+        raise value
+    return value
 
 
 def until(condition, timeout=30.0):

@@ -6,12 +6,11 @@ import os
 import signal
 import threading
 import time
-from _thread import get_ident
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 
 import pytest
 
-from support import Child, file_of
+from support import Child, file_of, in_thread_of
 from websession import (
     CleanUpThread,
     SessionLocked,
@@ -21,31 +20,6 @@ from websession import (
 from websession._files import File
 
 LONGEST = 30
-
-
-def in_thread_of(ident, func):
-    """
-    What it returns in a thread of that ident. The first one of a child gets
-    that of a thread which its parent had.
-    """
-    found, threads = [], []
-    over, ready = threading.Event(), threading.Semaphore(0)
-
-    def run():
-        try:
-            if get_ident() == ident:
-                found.append(func())
-        finally:
-            ready.release()
-        over.wait()
-
-    while not found and len(threads) < 20:
-        threads.append(threading.Thread(target=run))
-        threads[-1].start()
-        ready.acquire()
-    over.set()
-    assert found, "it failed, or idents are not given out again"
-    return found[0]
 
 
 def forked_during(inside, work):

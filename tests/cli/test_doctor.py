@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -288,6 +289,19 @@ def test_trials_notice_what_is_wrong(tmp_path, monkeypatch):
     assert level(trials.in_place) == "ok"
     monkeypatch.setattr(os, "pread", lambda fd, length, at: bytes(length))
     assert level(trials.in_place) == "error"
+
+
+def test_a_trial_waits_for_both_of_its_processes(tmp_path, monkeypatch):
+    """One that is left writes on while the directory is removed."""
+
+    def full(path, mode="r"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr(trials, "open", full, raising=False)
+    (found,) = trials.exclusive(str(tmp_path))
+    assert found.what == "two processes could not make files here"
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_bench(console, root, ws):

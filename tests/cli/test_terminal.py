@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 import websession
 from console import handle_of
 from support import file_of, started
-from websession import CorruptData, FileStore, WebSession
+from websession import CorruptData, FileStore, InvalidSessionId, WebSession
 from websession.cli import output
 from websession.exceptions import printable
+from websession.legacy import CherryPyFiles, MovingSession
 
 # What clears a terminal, in seven bits and in eight; a new line and a title;
 # DEL; what turns the direction of writing; what a name that is not UTF-8
@@ -359,6 +360,24 @@ def test_what_the_decoders_of_others_say(console, tmp_path):
     )  # fmt: skip
     assert f"in {tmp_path}/{SHOWN} cannot be decoded" in err
     assert harmless(err).count("\n") == 1
+
+
+def test_what_is_said_of_sessions_that_stay_where_they_are(
+    make_store, tmp_path, caplog
+):
+    source = tmp_path / ODD
+    source.mkdir(mode=0o700)
+    file = source / f"session-{'0' * 40}"
+    file.write_bytes(pickle.dumps(Rude()))
+    file.chmod(0o622)
+    ws = MovingSession(
+        make_store(), sessionIDLength=40, sources=[CherryPyFiles(source)]
+    )
+    with pytest.raises(InvalidSessionId):
+        ws.retrieveSession("0" * 40)
+    assert f"in {tmp_path}/{SHOWN} must be a regular one" in caplog.text
+    for record in caplog.records:
+        harmless(record.getMessage())
 
 
 def test_a_secret_key_that_is_no_text(console, tmp_path):

@@ -19,7 +19,7 @@ import pytest
 import websession
 from conftest import NO_EXTENSION, Clock
 from effort import effort
-from support import Child
+from support import Child, in_thread_of
 from websession import FileStore, InvalidSessionId, WebSession
 
 pytestmark = pytest.mark.proof
@@ -214,37 +214,6 @@ OPERATIONS = (
 )  # fmt: skip
 
 
-def in_thread_of(ident, func):
-    """
-    Runs it in a thread that has this ident, as the first one of a child gets
-    that of a thread that its parent had.
-    """
-    found, failures = [], []
-    over = threading.Event()
-
-    def run():
-        if get_ident() == ident:
-            found.append(1)
-            try:
-                func()
-            except BaseException as error:
-                failures.append(error)
-        else:
-            over.wait()
-
-    threads = []
-    while not found and len(threads) < 20:
-        threads.append(threading.Thread(target=run))
-        threads[-1].start()
-        if len(threads) == 1:
-            threads[0].join(0.2)
-    over.set()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    return bool(found)
-
-
 def in_child(bench, ident, gate):
     """What a child does when its parent's thread is done."""
     signal.alarm(60)
@@ -252,26 +221,26 @@ def in_child(bench, ident, gate):
         unwatch()  # as the thread would have done
     os.read(gate, 1)
     bench.everything()
-    return in_thread_of(ident, bench.everything)
+    in_thread_of(ident, bench.everything)
 
 
 def fork_at(bench, thread, operation, at):
     """
-    Forks when the thread is at that opcode; whether the child had a thread of
-    the same ident. None: the operation is shorter.
+    Forks when the thread is at that opcode; False if it was over before.
     """
     bench.prepare()
     if not thread.start(getattr(bench, operation), at):
-        return None
+        return False
     read_end, write_end = os.pipe()
     try:
         child = Child(in_child, bench, thread.ident, read_end)
         thread.finish()
         os.write(write_end, b"x")
-        return child.result()
+        child.result()
     finally:
         os.close(read_end)
         os.close(write_end)
+    return True
 
 
 def forks(make, operation, tries):
@@ -282,15 +251,9 @@ def forks(make, operation, tries):
         bench.everything()
         bench.prepare()
         total = thread.opcodes(getattr(bench, operation))
-    step = max(1, total // tries)
-    idents = []
-    for at in range(1, total + 1, step):
-        reused = fork_at(bench, thread, operation, at)
-        if reused is not None:
-            idents.append(reused)
-    assert total
-    assert len(idents) > 0.8 * min(tries, total)
-    assert any(idents)
+    places = range(1, total + 1, max(1, total // tries))
+    children = [fork_at(bench, thread, operation, at) for at in places]
+    assert sum(children) > 0.8 * min(tries, total) > 0
 
 
 @pytest.fixture(params=["c", "python", "dict"])

@@ -13,8 +13,9 @@ import shutil
 import pytest
 
 from effort import effort
-from injection import need_strace
+from injection import need_strace, places_of
 from power import Disk, record
+from scenarios import Migrate
 from websession import (
     CorruptData,
     FileStore,
@@ -211,3 +212,12 @@ def test_a_store_is_made_whole(tmp_path, backend, strict):
             seen.add(tuple(content is not None for content in contents))
     assert made is not None
     assert seen == {(False, False), (True, False), (True, True)}
+
+
+def test_what_is_moved_is_on_the_disk_before_it_is_removed(tmp_path, backend):
+    need_strace()
+    _, migrate = Migrate().copies(tmp_path, backend)("store")
+    kinds = [kind for kind, _ in places_of(migrate)]
+    before = kinds[: kinds.index("rename")]  # out of its application's reach
+    assert before.count("fdatasync") == before.count("fsync") == 1
+    assert "unlink" in kinds[len(before) :]

@@ -124,13 +124,20 @@ def exclusive(scratch: str) -> Iterator[Check]:
         _in_child(lambda report=report: make(report))  # type: ignore[misc]
         for report in reports
     ]
-    good = all(os.waitpid(child, 0)[1] == 0 for child in children)
+    # Each is waited for, whatever became of the one before.
+    statuses = [os.waitpid(child, 0)[1] for child in children]
+    if any(statuses):
+        yield Check(
+            ERROR,
+            "two processes could not make files here",
+            "make room, or choose another directory",
+        )
+        return
     made = 0
     for report in reports:
-        if os.path.exists(report):
-            with open(report) as file:
-                made += int(file.read())
-    if good and made == len(names):
+        with open(report) as file:
+            made += int(file.read())
+    if made == len(names):
         yield Check(OK, "of two processes that make a file one does (O_EXCL)")
     else:
         yield Check(
