@@ -208,21 +208,232 @@ def test_what_is_no_dict_is_refused_in_words(manager, visitor):
         visitor.contents()
 
 
-def test_a_change_after_the_response_began_is_an_error(visitor):
+def test_modified_is_whether_this_request_changed_it(visitor, manager):
     visitor.store(a=1)
+    for change, is_modified in (
+        (lambda session: None, False),
+        (lambda session: session.get("a"), False),
+        (lambda session: session.update(a=1), False),
+        (lambda session: session.update(a=2), True),
+        (lambda session: session.atomically(lambda data: {"a": 3}), True),
+        (lambda session: session.regenerate(), False),
+        (lambda session: session.regenerate() or session.clear(), True),
+        (lambda session: session.invalidate(), True),
+    ):
+        session = visitor.begin()
+        change(session)
+        visitor.end(session)
+        assert session.modified == is_modified
+    unused = visitor.begin()
+    assert not unused.modified
+    assert not unused.accessed
+
+
+# After the response has begun
+
+
+@pytest.fixture
+def begun(visitor):
+    """Of a session that is stored; its response has begun."""
+    visitor.store(a=1, list=[1])
+    session = visitor.begin()
+    visitor.end(session)
+    return session
+
+
+def warnings(caplog):
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno == logging.WARNING
+    ]
+
+
+def test_a_late_change_is_seen_and_stored_at_the_end(visitor, begun, caplog):
+    begun["a"] = 2
+    assert dict(begun) == {"a": 2, "list": [1]}
+    assert visitor.contents() == {"a": 1, "list": [1]}
+    begun.finish()
+    assert visitor.contents() == {"a": 2, "list": [1]}
+    assert warnings(caplog) == []
+
+
+def test_a_late_change_is_merged(visitor, begun):
+    visitor.store(b=2)
+    begun["a"] = 3
+    begun.finish()
+    assert visitor.contents() == {"a": 3, "b": 2, "list": [1]}
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_was_stored_at_first_is_not_stored_again(visitor, at_once):
+    visitor.store(a=1)
+    session = visitor.begin()
+    session["a"] = 2
+    if at_once:
+        session.commit_at_once()
+    visitor.end(session)
+    visitor.store(a=3)
+    assert session["a"] == 2
+    session.finish()
+    assert visitor.contents() == {"a": 3}
+    session = visitor.begin()
+    session["a"] = 4
+    if at_once:
+        session.commit_at_once()
+    visitor.end(session)
+    session["b"] = 5
+    visitor.store(a=6)
+    session.finish()
+    assert visitor.contents() == {"a": 6, "b": 5}
+
+
+def test_a_late_change_inside_of_what_was_taken_out_is_stored(visitor):
+    visitor.store(list=[1])
+    session = visitor.begin()
+    taken = session["list"]
+    visitor.end(session)
+    taken.append(2)
+    session.finish()
+    assert visitor.contents() == {"list": [1, 2]}
+
+
+def test_the_first_use_may_be_late(visitor, clock):
+    visitor.store(a=1)
+    clock.move(1000)
     session = visitor.begin()
     visitor.end(session)
     assert session["a"] == 1
-    for change in (
-        lambda: session.update(a=2),
-        lambda: session.pop("a"),
-        session.invalidate,
-        session.regenerate,
-        lambda: session.atomically(dict),
-    ):
-        with pytest.raises(RuntimeError, match="the response has begun"):
-            change()
-    assert visitor.contents() == {"a": 1}
+    session.finish()
+    clock.move(1000)
+    assert visitor.contents() == {"a": 1}, "it was used, so it lasts"
+
+
+def test_a_use_after_a_whole_body_counts(visitor, begun):
+    begun["a"] = 2
+    begun.finish(is_made=True)
+    assert visitor.contents()["a"] == 2
+
+
+def test_what_has_no_cookie_by_then_is_not_stored(manager, visitor, caplog):
+    session = visitor.begin()
+    visitor.end(session)
+    session["a"] = 1
+    session.atomically(lambda data: {**data, "b": 2})
+    assert dict(session) == {"a": 1, "b": 2}
+    session.finish()
+    assert manager.sessions.countSessions() == 0
+    assert warnings(caplog) == [
+        "a new session: what was changed after its response had begun is not "
+        "stored: its cookie could not be sent"
+    ]
+
+
+def test_a_late_new_id_is_none_and_stores_nothing(visitor, begun, caplog):
+    session_id = visitor.session_id
+    begun["user"] = "ann"
+    begun.regenerate()
+    begun.atomically(lambda data: {**data, "root": True})
+    assert begun["user"] == "ann"
+    begun.finish()
+    assert begun.id == session_id
+    assert visitor.contents() == {"a": 1, "list": [1]}
+    about = f"session {handle(session_id).decode()}: what was changed after "
+    assert warnings(caplog)[0] == (
+        about + "its response had begun is not stored: it asked for a new ID"
+    )
+
+
+def test_a_late_log_out_is_at_once(manager, visitor, begun):
+    begun.invalidate()
+    assert manager.sessions.countSessions() == 0
+    assert dict(begun) == {}
+    begun.finish()
+    assert visitor.contents() == {}
+
+
+def test_what_is_emptied_late_ends_if_it_would_have(manager, begun, caplog):
+    begun.clear()
+    begun.finish(apart_from=())
+    assert manager.sessions.countSessions() == 0
+    assert warnings(caplog) == []
+
+
+def test_a_late_atomic_change_is_stored_at_once(visitor, begun, caplog):
+    for n in 2, 3:
+        begun.atomically(lambda data, n=n: {**data, "a": n})
+        assert visitor.contents()["a"] == n
+        begun.finish()
+    assert warnings(caplog) == []
+
+
+def test_a_late_limit_is_stored_and_its_cookie_is_not(
+    manager, visitor, begun, caplog
+):
+    begun.idle = 60
+    begun.finish()
+    assert manager.sessions.readSession(visitor.session_id, {}).idle == 60
+    (text,) = warnings(caplog)
+    assert text.endswith("does not change how long its cookie lasts")
+
+
+def test_a_change_after_the_end_is_a_warning(visitor, begun, caplog):
+    begun.finish()
+    assert warnings(caplog) == []
+    for n in 2, 3:
+        begun["a"] = n
+        assert begun["a"] == n
+    begun.finish()
+    assert visitor.contents()["a"] == 1
+    (text,) = warnings(caplog)
+    assert text.endswith("is not stored: the response has ended")
+    assert visitor.session_id not in text
+
+
+def test_what_cannot_be_kept_late_is_a_warning(visitor, begun, caplog):
+    begun["odd"] = lambda: None
+    begun.finish()
+    (text,) = warnings(caplog)
+    assert text.endswith("could not be stored")
+    assert caplog.records[-1].exc_info is not None
+    assert visitor.contents() == {"a": 1, "list": [1]}
+
+
+def test_a_late_change_of_what_has_ended_is_a_warning(
+    manager, visitor, begun, caplog
+):
+    assert begun["a"] == 1
+    manager.sessions.deleteSession(visitor.session_id)
+    begun["a"] = 2
+    begun.finish()
+    assert manager.sessions.countSessions() == 0
+    (text,) = warnings(caplog)
+    assert text.endswith("is not stored: the session has ended")
+
+
+def test_what_was_dropped_is_dropped_once(visitor, manager, events):
+    visitor.store(a=1)
+    session = visitor.begin()
+    session["a"] = 2
+    manager.sessions.deleteSession(visitor.session_id)
+    visitor.end(session)
+    assert session["a"] == 2
+    session.finish()
+    assert names(events).count("drop") == 1
+
+
+def test_without_a_late_use_nothing_is_looked_at(visitor, monkeypatch, caplog):
+    visitor.store(a=1)
+    session = visitor.begin()
+    assert session["a"] == 1
+    visitor.end(session)
+    monkeypatch.setattr(visitor.manager, "dumps", None)
+    session.finish(is_made=True)
+    assert caplog.records == []
+    unused = visitor.begin()
+    unused.commit()
+    monkeypatch.setattr(visitor.manager.sessions, "_store", None)
+    unused.finish()
 
 
 # Requests at the same time
@@ -305,6 +516,28 @@ def test_a_new_id_in_between_drops_the_change_and_keeps_the_cookie(
     assert slow.cookie() is None
     assert names(events)[-1] == "drop"
     assert visitor.contents() == {"user": "ann", "level": 2}
+
+
+def test_a_change_of_a_snapshot_is_dropped_and_told(manager, visitor, events):
+    visitor.store(user="ann")
+    old = Visitor(manager)
+    old.cookie = visitor.cookie
+    rotating = visitor.begin()
+    rotating.regenerate(readable=True)
+    visitor.end(rotating)
+    late = old.begin()
+    assert late["user"] == "ann"
+    del events[:]
+    assert old.end(late) is None
+    assert events == []
+    late = old.begin()
+    late["late"] = True
+    del events[:]
+    assert old.end(late) is None
+    assert [(each.name, each.detail) for each in events] == [
+        ("drop", "it has a new ID")
+    ]
+    assert visitor.contents() == {"user": "ann"}
 
 
 def test_without_grace_the_old_id_is_dead_at_once(visitor):

@@ -20,6 +20,7 @@ except ImportError:
 __all__ = [
     "HANDLE_LENGTH",
     "MIN_ENTROPY_BITS",
+    "OTHER_LENGTHS",
     "SESSION_ID_CHARS",
     "alphabet",
     "entropy_bits",
@@ -30,6 +31,12 @@ SESSION_ID_CHARS = (
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
 )
 """The characters of session IDs unless others are asked for."""
+
+OTHER_LENGTHS = range(12, 129)
+"""
+Lengths of IDs that are looked up whatever the length of new ones, where that
+is asked for: what other stores and earlier settings have drawn.
+"""
 
 HANDLE_LENGTH = 32
 MIN_ENTROPY_BITS = 64
@@ -43,8 +50,7 @@ def alphabet(chars: str) -> bytes:
         chars: at least two distinct printable ASCII characters.
 
     Raises:
-        ValueError: fewer than two, or others than printable ASCII, which
-            would not survive in a cookie.
+        ValueError: fewer than two, or others than printable ASCII.
     """
     distinct = "".join(dict.fromkeys(chars))
     if len(distinct) < 2:

@@ -101,6 +101,7 @@ class SessionPolicy:
         *,
         maxLifetime: float = 0,
         clock: Callable[[], float] | None = None,
+        otherIDLengths: bool = False,
     ) -> None:
         if not isinstance(sessionIDLength, int) or sessionIDLength < 1:
             raise ValueError("sessionIDLength is a whole number from 1")
@@ -109,6 +110,12 @@ class SessionPolicy:
         self.session_id_len = sessionIDLength
         self.session_id_chars = sessionIDChars or ids.SESSION_ID_CHARS
         self._alphabet = ids.alphabet(self.session_id_chars)
+        # SESSION_ID_CHARS has all of base64url.
+        self._other_chars = (
+            self.session_id_chars + ids.SESSION_ID_CHARS
+            if otherIDLengths
+            else ""
+        )
         self._warn_of_weak_ids()
         self.sessiondict, self._store, self._is_mapping = self._open(dictobj)
         self.serializer = getattr(self._store, "serializer", None)
@@ -196,15 +203,26 @@ class SessionPolicy:
     # What subclasses override
 
     def _validateSessionIdFormat(self, session_id: str) -> None:
-        """BadSessionId, unless `_generateSessionID` could have made it."""
+        """
+        BadSessionId, unless `_generateSessionID` could have made it, or
+        ``otherIDLengths`` lets it pass.
+        """
         if (
             not isinstance(session_id, str)
             or len(session_id) != self.session_id_len
             # Cheaper than a regular expression: what is left of it without
             # the characters that it may have?
             or session_id.strip(self.session_id_chars)
-        ):
+        ) and not self._is_of_other_length(session_id):
             raise BadSessionId(session_id)
+
+    def _is_of_other_length(self, session_id: object) -> bool:
+        return (
+            bool(self._other_chars)
+            and isinstance(session_id, str)
+            and len(session_id) in ids.OTHER_LENGTHS
+            and not session_id.strip(self._other_chars)
+        )
 
     def _crosscheckSessionEnv(
         self, stored_env: Mapping[str, Any], current_env: Mapping[str, Any]

@@ -51,6 +51,10 @@ class WebSession(RenewingSession):
         maxLifetime: seconds since creation after which a session has expired,
             whatever its activity (OWASP: absolute timeout). 0: never.
         clock: returns seconds since the epoch. None: `time.time`.
+        otherIDLengths: True: an ID of another length is looked up too, if it
+            has 12 to 128 characters of `SESSION_ID_CHARS` and
+            ``sessionIDChars``: sessions from before a change of the length,
+            or from another store, go on. False: `BadSessionId`.
 
     Attributes:
         sessiondict: what was passed, or made in its place.

@@ -99,7 +99,9 @@ def test_sessions_of_django(old, django_keys, make_moving):
     usual, seconds, date, short = (ws.readSession(key) for key in django_keys)
     assert usual.data == {"user": "ann", "n": 0}
     assert before - 60 < usual.stored <= before
-    assert [usual.idle, seconds.idle, date.idle, short.idle] == [0, 3600, 0, 1]
+    assert [usual.idle, seconds.idle, short.idle] == [0, 3600, 1]
+    # As long after it was stored as the date was ahead.
+    assert 3598 <= date.idle <= 3600
     assert "_session_expiry" in date.data
     assert list(old.iterdir()) == []
     assert ws.retrieveSession(django_keys[0]) == {"user": "ann", "n": 0}
@@ -404,15 +406,6 @@ def test_a_log_out_beside_a_move_stays_a_log_out(old, make_moving, root):
         with pytest.raises(InvalidSessionId):
             ws.retrieveSession(ids[0])
     assert session_files(root) == []
-
-
-def test_what_cannot_be_kept_stays_where_it_is(old, make_moving):
-    code = CHERRYPY.replace('"ann"', "print")
-    session_id = run(code, old)[0]
-    ws = make_moving(CherryPyFiles(old))
-    with pytest.raises(TypeError, match="user"):
-        ws.retrieveSession(session_id)
-    assert (old / f"session-{session_id}").exists()
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "garbage", "writable"])

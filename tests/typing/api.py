@@ -36,7 +36,7 @@ def over_everything(path: Path) -> list[WebSession]:
         WebSession(shelve.open("x"), maxSessionCount=5),
         WebSession(path, crossCheckVars=("REMOTE_ADDR",)),
         WebSession(str(path), maxLifetime=3600.0, clock=lambda: 0.0),
-        WebSession(store),
+        WebSession(store, otherIDLengths=True),
         WebSession(other),
     ]
 

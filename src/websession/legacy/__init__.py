@@ -2,14 +2,15 @@
 Sessions that other stores hold, so that switching logs nobody out.
 
     sessions = MovingSession(
-        FileStore("/var/lib/example/sessions"),
+        FileStore("/var/lib/example/sessions", serializer="json"),
         sources=[DjangoFiles("/tmp", secret_key=SECRET_KEY)],
         expireRemove=1209600, crossCheckVars=(), sessionIDLength=32,
     )
 
 A `MovingSession` is a `WebSession`: every adapter takes it. It moves a session
 when its browser comes back. When the old store is empty, or its sessions have
-expired, replace it by a plain `WebSession`.
+expired, give the adapter the `FileStore` alone, or a `WebSession` with
+``otherIDLengths=True``: sessions that were moved keep their IDs.
 """
 
 from .moving import MovingSession

@@ -10,11 +10,13 @@ from ..exceptions import (
     InvalidSessionId,
     SessionRenewed,
     UnsafeStore,
+    printable,
 )
 from ..ids import handle
 from ..session import WebSession
 from ..stores.transfer import COPIED
 from .carry import carry
+from .keeping import Keeping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,24 +76,30 @@ class MovingSession(WebSession):
         Args:
             session_id: in one of the sources.
 
+        What the serialiser here cannot keep is left out, with one warning
+        that names the keys.
+
         Returns:
-            False if none of them has it, or it is here already.
+            False if none of them has it, it is here already, or nothing of it
+            can be kept.
 
         Raises:
-            SessionStoreError, CorruptData, or the serialiser's exception for
-            data that it cannot keep: then the session is where it was.
+            SessionStoreError, CorruptData: then the session is where it was.
         """
         for source in self._sources:
             if self._is_in(source, session_id):
+                keeping = Keeping(source, self.serializer)
                 outcome = carry(
                     session_id,
-                    source,
+                    keeping,
                     self._store,
                     now=self.now(),
                     remove=True,
                     idle=self.expireRemove,
                     lifetime=self.maxLifetime,
                 )
+                if outcome == COPIED:
+                    keeping.warn(session_id)
                 return outcome == COPIED
         return False
 
@@ -105,7 +113,7 @@ class MovingSession(WebSession):
             logging.getLogger("websession").warning(
                 "session %s cannot be read, it stays there: %s",
                 handle(session_id).decode("ascii"),
-                error,
+                printable(str(error)),
             )
             return False
 
@@ -153,6 +161,7 @@ class MovingSession(WebSession):
     ) -> str:
         """See `WebSession.regenerateSession`."""
         # Or what a crash left where it was would go on under the old ID.
+        self._validateSessionIdFormat(session_id)
         self.move(session_id)
         regenerate = super().regenerateSession
         return self._after_moving(

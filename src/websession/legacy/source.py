@@ -16,7 +16,6 @@ from ..exceptions import (
     UnsafeStore,
     printable,
 )
-from ..stores.errors import loud
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -128,13 +127,25 @@ class SessionFiles:
         """The content of a file; None if it has expired."""
         raise NotImplementedError
 
-    @loud
+    @contextlib.contextmanager
+    def _nameless(self) -> Iterator[None]:
+        """Failures do not tell the name of a file: the ID is in it."""
+        try:
+            yield
+        except SessionStoreError:
+            raise
+        except OSError as error:
+            raise SessionStoreError(
+                error.errno, error.strerror, self._path
+            ) from None
+
     def find(self, session_id: str) -> LegacySession | None:
         """See `LegacySource.find`."""
         if not self.accepts(session_id):
             return None
         name = self._file(session_id)
-        found = self._read(name) or self._read(name + _ASIDE)
+        with self._nameless():
+            found = self._read(name) or self._read(name + _ASIDE)
         if found is None:
             return None
         try:
@@ -156,7 +167,7 @@ class SessionFiles:
             return None
         except OSError as error:
             if error.errno == ELOOP:
-                raise self._unsafe() from error
+                raise self._unsafe() from None
             raise
         with open(fd, "rb") as file:
             info = os.fstat(fd)
@@ -170,11 +181,10 @@ class SessionFiles:
 
     def _unsafe(self) -> UnsafeStore:
         return UnsafeStore(
-            f"the file of a session in {self._path} must be a regular one of "
-            "this user that nobody else may write to"
+            f"the file of a session in {printable(self._path)} must be a "
+            "regular one of this user that nobody else may write to"
         )
 
-    @loud
     def remove(self, session_id: str, version: object = None) -> bool:
         """See `LegacySource.remove`."""
         if not self.accepts(session_id):
@@ -182,14 +192,15 @@ class SessionFiles:
         name = self._file(session_id)
         path = os.path.join(self._path, name)
         aside = path + _ASIDE
-        if version is None:
-            there = _unlinked(path)
-            return _unlinked(aside) or there
-        # Out of the reach of the application that it was of, which might
-        # store it between a look and its removal.
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(path, aside)
-        return self._read(name + _ASIDE) == version and _unlinked(aside)
+        with self._nameless():
+            if version is None:
+                there = _unlinked(path)
+                return _unlinked(aside) or there
+            # Out of the reach of the application that it was of, which might
+            # store it between a look and its removal.
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(path, aside)
+            return self._read(name + _ASIDE) == version and _unlinked(aside)
 
     def _exists(self, name: str) -> bool:
         path = os.path.join(self._path, name)

@@ -91,6 +91,7 @@ class DjangoFiles(SessionFiles):
             if expiry.tzinfo is None:
                 expiry = expiry.replace(tzinfo=timezone.utc)
             until = expiry.timestamp()
+            idle = max(1, int(until - stored))
         else:
             # 0: until the browser is closed.
             idle = expiry or 0
