@@ -30,6 +30,10 @@ SAMPLES = [
     (exceptions.SessionLocked("me", 2.5), {"holder": "me", "timeout": 2.5}),
     (exceptions.SessionTooLarge(7, 5), {"size": 7, "max_size": 5}),
     (
+        exceptions.SessionTooLarge(7, 5, [("'a'", 4)]),
+        {"size": 7, "max_size": 5, "largest": [("'a'", 4)]},
+    ),
+    (
         exceptions.SessionStoreError(errno.ENOSPC, "full", "/x"),
         {"errno": errno.ENOSPC, "strerror": "full", "filename": "/x"},
     ),

@@ -1,6 +1,7 @@
 """
 JSON that gives back what was put in, also where JSON itself has no word for
-it: bytes, dates, sets, tuples, Decimal, UUID, keys that are not strings.
+it: bytes, dates, sets, tuples, Decimal, UUID, Markup, keys that are not
+strings.
 
 What JSON keeps is written as it is. Anything else is an object with the one
 key ``"~"``, whose value is a list of a type's name and its parts; a dict that
@@ -195,6 +196,7 @@ _ENCODERS: dict[str, Callable[[Any, Path], list[object]]] = {
     ],
     "decimal.Decimal": lambda value, path: ["decimal", str(value)],
     "uuid.UUID": lambda value, path: ["uuid", value.hex],
+    "markupsafe.Markup": lambda value, path: ["markup", str(value)],
 }
 
 
@@ -240,6 +242,12 @@ def _to_uuid(text: str) -> object:
     return UUID(text)
 
 
+def _to_markup(text: str) -> object:
+    from markupsafe import Markup
+
+    return Markup(text)  # noqa: S704  # it was Markup when it came
+
+
 _DECODERS: dict[str, Callable[..., object]] = {
     "dict": dict,
     "tuple": tuple,
@@ -253,6 +261,7 @@ _DECODERS: dict[str, Callable[..., object]] = {
     "timedelta": _to_timedelta,
     "decimal": _to_decimal,
     "uuid": _to_uuid,
+    "markup": _to_markup,
 }
 
 

@@ -250,18 +250,27 @@ class SessionTooLarge(SessionException, ValueError):
     Args:
         size: bytes of the serialised data.
         max_size: the limit in bytes.
+        largest: which keys take most of it: `repr` of the key, shortened, and
+            bytes of its value.
     """
 
-    def __init__(self, size: int, max_size: int) -> None:
-        super().__init__(size, max_size)
+    def __init__(
+        self,
+        size: int,
+        max_size: int,
+        largest: Sequence[tuple[str, int]] = (),
+    ) -> None:
+        super().__init__(size, max_size, largest)
         self.size = size
         self.max_size = max_size
+        self.largest = largest
 
     def __str__(self) -> str:
+        keys = ", ".join(f"{key} {size}" for key, size in self.largest)
         return (
-            f"session data is {self.size} bytes, the limit is {self.max_size};"
-            " keep large things elsewhere and their key in the session,"
-            " or raise max_size"
+            f"session data is {self.size} bytes{keys and f' ({keys})'}, "
+            f"the limit is {self.max_size}; keep large things elsewhere and "
+            "their key in the session, or raise max_size"
         )
 
 

@@ -173,7 +173,10 @@ class FileStore:
         else:
             payload = self._serializer.dumps(data)
         if len(payload) > self._max_size:
-            raise SessionTooLarge(len(payload), self._max_size)
+            from .sizes import largest
+
+            keys = largest(payload, self._serializer)
+            raise SessionTooLarge(len(payload), self._max_size, keys)
         return payload
 
     # The protocol
