@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from websession.web import SessionCookie
+from websession import WebSession
+from websession.web import SessionCookie, SessionManager
 
 
 def test_by_default_it_is_bound_to_host_and_tls():
@@ -117,3 +120,29 @@ def test_no_header_is_an_error(header):
     for value in SessionCookie("sid").values(header, False):
         assert isinstance(value, str)
         assert ";" not in value
+
+
+@pytest.mark.parametrize("char", ' ",;\\')
+def test_ids_that_no_cookie_can_carry_are_refused(char):
+    sessions = WebSession(sessionIDLength=64, sessionIDChars="abc" + char)
+    with pytest.raises(ValueError, match=re.escape(f"has {char!r}: no")):
+        SessionManager(sessions)
+
+
+def test_ids_of_all_that_a_cookie_can_carry():
+    chars = "".join(map(chr, range(0x21, 0x7F))).translate(
+        dict.fromkeys(map(ord, '",;\\'))
+    )
+    sessions = WebSession(
+        sessionIDLength=500, sessionIDChars=chars, crossCheckVars=()
+    )
+    manager = SessionManager(sessions)
+    for _ in range(20):
+        session = manager.open({"wsgi.url_scheme": "https"})
+        session["a"] = 1
+        session.commit()
+        pair = session.cookie().partition("; ")[0]
+        again = manager.open(
+            {"wsgi.url_scheme": "https", "HTTP_COOKIE": f"b=1; {pair}; c=2"}
+        )
+        assert dict(again) == {"a": 1}

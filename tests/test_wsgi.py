@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -14,10 +15,12 @@ from wsgiref.validate import validator
 
 import pytest
 
+from client import at_once
 from conftest import missing
 from support import file_of, session_files
-from websession import FileStore, WebSession
-from websession.web import Session, SessionCookie
+from websession import FileStore, SessionStoreError, WebSession
+from websession.ids import handle
+from websession.web import Session, SessionCookie, SessionManager
 from websession.wsgi import SessionMiddleware
 
 KEY = "websession.session"
@@ -318,20 +321,166 @@ def test_it_is_stored_before_the_headers_leave(root, backend):
     assert "Set-Cookie" in headers
 
 
-def test_a_generator_may_use_it_up_to_its_first_piece(make, root):
+def test_what_a_generator_changes_is_stored_twice(make, root):
+    """Before its first piece, and at its end."""
+
     def app(environ, start_response):
         environ[KEY]["a"] = 1
         start_response("200 OK", list(TEXT))
         environ[KEY]["b"] = 2
         yield b"one "
-        with pytest.raises(RuntimeError, match="the response has begun"):
-            environ[KEY]["c"] = 3
+        found.append(contents(environ[KEY].id))
+        environ[KEY]["c"] = 3
         yield repr(dict(environ[KEY])).encode()
+        found.append(contents(environ[KEY].id))
 
+    def contents(session_id):
+        store = FileStore(root, serializer="json")
+        sessions = WebSession(store, sessionIDLength=32)
+        return sessions.retrieveSession(session_id)
+
+    found = []
     browser = make(app)
-    assert browser.get().body == b"one {'a': 1, 'b': 2}"
-    found = WebSession(FileStore(root, serializer="json"), sessionIDLength=32)
-    assert found.retrieveSession(browser.session_id) == {"a": 1, "b": 2}
+    assert browser.get().body == b"one {'a': 1, 'b': 2, 'c': 3}"
+    assert found == [{"a": 1, "b": 2}] * 2
+    assert contents(browser.session_id) == {"a": 1, "b": 2, "c": 3}
+
+
+def bodies():
+    """In each way an application can change the session in the body."""
+
+    def of_a_generator(environ, start_response):
+        start_response("200 OK", list(TEXT))
+        yield b"x"
+        environ[KEY]["late"] = True
+        yield b"y"
+
+    def returned(environ, start_response):
+        start_response("200 OK", list(TEXT))
+
+        def body():
+            yield b"x"
+            environ[KEY]["late"] = True
+            yield b"y"
+
+        return body()
+
+    def written(environ, start_response):
+        write = start_response("200 OK", list(TEXT))
+        write(b"x")
+        environ[KEY]["late"] = True
+        write(b"y")
+        return []
+
+    return {
+        each.__name__: each for each in (of_a_generator, returned, written)
+    }
+
+
+@pytest.fixture(params=list(bodies()))
+def late_app(request):
+    """`site`, and at /late a body that changes the session."""
+    late = bodies()[request.param]
+
+    def app(environ, start_response):
+        if environ["PATH_INFO"] == "/late":
+            return late(environ, start_response)
+        return site(environ, start_response)
+
+    return app
+
+
+@pytest.mark.parametrize("lock", [False, True])
+def test_a_late_change_is_stored_without_a_cookie(make, late_app, lock):
+    browser = make(late_app, lock=lock)
+    browser.get("/user=ann")
+    answer = browser.get("/late")
+    assert answer.body == b"xy"
+    assert answer.all("Set-Cookie") == []
+    assert browser.get().body == b"{'user': 'ann', 'late': True}"
+
+
+def test_a_late_change_without_a_session_is_a_warning(
+    make, root, late_app, caplog
+):
+    answer = make(late_app).get("/late")
+    assert (answer.status, answer.body) == (200, b"xy")
+    assert session_files(root) == []
+    assert "is not stored: its cookie could not be sent" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["of_a_generator", "returned"])
+def test_a_client_that_goes_away_ends_the_body(root, kind):
+    sessions = WebSession(
+        FileStore(root, serializer="json"), sessionIDLength=32
+    )
+    sid = sessions.newSession(data={"a": 1})
+    closed = []
+
+    def app(environ, start_response):
+        start_response("200 OK", list(TEXT))
+        try:
+            environ[KEY]["n"] = 1
+            yield b"x"
+            environ[KEY]["n"] = 2
+            yield b"y"
+            environ[KEY]["n"] = 3
+        finally:
+            closed.append(True)
+
+    def wrapped(environ, start_response):
+        body = app(environ, start_response)
+        if kind == "returned":
+            first = next(body)
+            return Returned(first, body)
+        return body
+
+    environ = {"HTTP_COOKIE": f"__Host-websession={sid}"}
+    environ["wsgi.url_scheme"] = "https"
+    setup_testing_defaults(environ)
+    body = SessionMiddleware(wrapped, sessions)(environ, lambda *args: None)
+    pieces = iter(body)
+    assert next(pieces) == b"x"
+    assert next(pieces) == b"y"
+    del pieces
+    body.close()
+    assert closed == [True]
+    assert sessions.retrieveSession(sid) == {"a": 1, "n": 2}
+
+
+class Returned:
+    def __init__(self, first, rest):
+        self.first, self.rest = first, rest
+
+    def __iter__(self):
+        yield self.first
+        yield from self.rest
+
+    def close(self):
+        self.rest.close()
+
+
+def test_an_exception_in_the_body_stores_nothing_more(root):
+    sessions = WebSession(
+        FileStore(root, serializer="json"), sessionIDLength=32
+    )
+    sid = sessions.newSession(data={"a": 1})
+
+    def app(environ, start_response):
+        start_response("200 OK", list(TEXT))
+        environ[KEY]["n"] = 1
+        yield b"x"
+        environ[KEY]["n"] = 2
+        raise ZeroDivisionError
+
+    environ = {"HTTP_COOKIE": f"__Host-websession={sid}"}
+    environ["wsgi.url_scheme"] = "https"
+    setup_testing_defaults(environ)
+    body = SessionMiddleware(app, sessions)(environ, lambda *args: None)
+    with pytest.raises(ZeroDivisionError):
+        list(body)
+    body.close()
+    assert sessions.retrieveSession(sid) == {"a": 1, "n": 1}
 
 
 def test_a_generator_without_pieces(make, root):
@@ -537,6 +686,48 @@ def test_one_session_too_many_is_503(root, backend):
     assert [body.closed for body in bodies] == [1, 1]
 
 
+def large(root, backend):
+    """Sessions that may be small only."""
+    store = FileStore(root, serializer="json", backend=backend, max_size=200)
+    return WebSession(store, 1800, crossCheckVars=(), sessionIDLength=32)
+
+
+def lazily(environ, start_response):
+    yield from site(environ, start_response)
+
+
+@pytest.mark.parametrize("app", [site, lazily])
+def test_a_session_that_is_too_large_is_413(root, backend, app, caplog):
+    browser = Browser(
+        SessionMiddleware(validator(app), large(root, backend), lock=True)
+    )
+    for _ in range(2):  # a new session, and one that is there
+        before = [path.read_bytes() for path in session_files(root)]
+        answer = browser.get("/cart=" + "x" * 200)
+        assert answer.status == 413
+        assert answer.body == (
+            b"The session would hold more than it may. "
+            b"Nothing was stored in it.\n"
+        )
+        assert answer.one("Cache-Control") == "no-store"
+        assert answer.all("Set-Cookie") == answer.all("Retry-After") == []
+        assert [path.read_bytes() for path in session_files(root)] == before
+        assert browser.get("/user=ann").status == 200
+    assert browser.get("/").body == b"{'user': 'ann'}"
+    new, old = caplog.records
+    shown = handle(browser.session_id).decode()
+    assert new.getMessage() == (
+        "session (new): too-large (session data is 211 bytes "
+        "('cart' 202), the limit is 200; keep large things elsewhere "
+        "and their key in the session, or raise max_size)"
+    )
+    assert old.getMessage().startswith(
+        f"session {shown}: too-large (session data is 224 bytes ('cart' 202, "
+        "'user' 5), "
+    )
+    assert {new.levelname, old.levelname} == {"ERROR"}
+
+
 def test_requests_of_one_session_one_after_the_other(make):
     def app(environ, start_response):
         session = environ[KEY]
@@ -564,6 +755,109 @@ def test_requests_of_one_session_one_after_the_other(make):
     thread.join(20)
     assert [each.body for each in answers] == [b"2"]
     assert browser.get().body == b"3"
+
+
+def broken(session):
+    raise ZeroDivisionError
+
+
+def unkept(session):
+    session["object"] = object()
+
+
+def no_body(environ, start_response):
+    return None
+
+
+def with_generator(environ, start_response):
+    start_response("200 OK", list(TEXT))
+    yield b"one "
+    yield b"two"
+
+
+def with_fault(environ, start_response):
+    start_response("200 OK", list(TEXT))
+    yield {}["missing"]
+
+
+def with_change(change):
+    def app(environ, start_response):
+        change(environ[KEY])
+        start_response("200 OK", list(TEXT))
+        return [b""]
+
+    return app
+
+
+def ask_for(pieces):
+    """A server that takes so many pieces of a body, and then closes it."""
+
+    def ask(app, environ):
+        with contextlib.closing(app(environ, lambda *args: None)) as body:
+            for _ in range(pieces):
+                next(body)
+
+    return ask
+
+
+# An application, what the server does with it, and how that ends.
+HALVES = {
+    "an exception": (with_change(broken), ask_for(0), ZeroDivisionError),
+    "an exception in storing": (with_change(unkept), ask_for(0), TypeError),
+    "no body": (no_body, ask_for(0), TypeError),
+    "nothing of a generator": (with_generator, ask_for(0), None),
+    "half a generator": (with_generator, ask_for(1), None),
+    "an exception in a generator": (with_fault, ask_for(1), KeyError),
+}
+
+
+@pytest.mark.parametrize(("app", "ask", "error"), HALVES.values(), ids=HALVES)
+def test_the_lock_is_given_back_whatever_happens(
+    root, backend, app, ask, error
+):
+    store = FileStore(root, serializer="json", backend=backend)
+    ws = WebSession(store, 1800, crossCheckVars=(), sessionIDLength=32)
+    session_id = ws.newSession(data={"n": 1})
+    environ = {
+        "HTTP_COOKIE": f"__Host-websession={session_id}",
+        "wsgi.url_scheme": "https",
+    }
+    setup_testing_defaults(environ)
+    middleware = SessionMiddleware(app, ws, lock=True)
+    with pytest.raises(error) if error else contextlib.nullcontext():
+        ask(middleware, environ)
+
+    def lock():  # in another thread: in its own one it is re-entrant
+        with ws.lockSession(session_id, timeout=0):
+            return True
+
+    assert at_once(1, lock) == [True]
+
+
+def test_the_lock_is_given_back_when_the_session_cannot_be_read(root, backend):
+    store = FileStore(root, backend=backend)
+    ws = WebSession(store, crossCheckVars=(), sessionIDLength=32)
+    session_id = ws.newSession(data={"n": 1})
+    path = file_of(root, session_id)
+    manager = SessionManager(ws, cookie=SessionCookie("sid", secure=False))
+    session = manager.open({"HTTP_COOKIE": f"sid={session_id}"})
+    session.load()
+    path.rename(path.with_name("aside"))
+    path.mkdir()
+    with pytest.raises(SessionStoreError):
+        session.lock(0)
+
+    def lock():
+        with ws.lockSession(session_id, timeout=0):
+            return True
+
+    assert at_once(1, lock) == [True]
+    # It is not taken for an empty one, in whose place the cookie would be.
+    with pytest.raises(SessionStoreError):
+        session["a"] = 1
+    path.rmdir()
+    path.with_name("aside").rename(path)
+    assert dict(session) == {"n": 1}
 
 
 # Breaking in

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from _collections_abc import Mapping
 
-from .exceptions import MaxSessionCountExceeded, SessionLocked
+from .exceptions import SessionException, SessionLocked
 from .web import refusal
 from .web.aio import AsyncSession, Hold, ReadOnlySession, in_thread
 from .web.cookie import SessionCookie
@@ -39,13 +39,14 @@ __all__ = ["AsyncSession", "SessionMiddleware"]
 class SessionMiddleware:
     """
     Gives each request its session, and stores what changed in it before the
-    response begins; never later, so that a response that streams holds
-    nothing. A websocket gets a session for reading. An exception that reaches
-    the middleware stores nothing.
+    response begins, so that a response that streams holds nothing. What
+    changes while the body is sent is stored before its last piece, without a
+    new cookie. A websocket gets a session for reading. An exception that
+    reaches the middleware stores nothing.
 
-    Adds ``Vary: Cookie`` where the session was used, and where its cookie
-    came, since the body, which is made later, may use it. Where a cookie is
-    set, makes ``Cache-Control`` keep the response out of shared caches.
+    Adds ``Vary: Cookie`` where the session was used, or may be used by a body
+    that is made while it is sent. Where a cookie is set, makes
+    ``Cache-Control`` keep the response out of shared caches.
 
     The event loop does what takes microseconds: reading a session, and storing
     it again if nobody else is writing it. What may wait goes to a thread:
@@ -127,14 +128,15 @@ class SessionMiddleware:
                 await hold.acquire()
             else:
                 await self._prepare(session)
-        except SessionLocked:
-            await answer.refuse(refusal.BUSY)
+        except SessionLocked as error:
+            await answer.refuse(error)
             return
         try:
             await self._app(scope, receive, answer.send)
         finally:
             if hold is not None:
                 hold.release()
+        await answer.end()
 
 
 def _label(scope: Scope) -> str:
@@ -145,39 +147,84 @@ def _label(scope: Scope) -> str:
 class _Answer:
     """
     Stands between application and server: holds the beginning of the response
-    back until the session is stored.
+    back until the session is stored, and its end until what changed meanwhile
+    is.
     """
 
-    __slots__ = ("_has_begun", "_is_refused", "_send", "_session", "hold")
+    __slots__ = (
+        "_has_begun", "_has_pieces", "_is_over", "_is_refused", "_send",
+        "_session", "_start", "hold",
+    )  # fmt: skip
 
     def __init__(self, session: AsyncSession, send: Send) -> None:
         self._session = session
         self._send = send
-        self._has_begun = self._is_refused = False
+        self._has_begun = self._has_pieces = False
+        self._is_over = self._is_refused = False
+        self._start: Message | None = None
         self.hold: Hold | None = None
 
     async def send(self, message: Message) -> None:
         """The application's `send`."""
-        if self._is_refused:
-            return
-        if message["type"] == "http.response.start" and not self._has_begun:
+        if self._has_begun:
+            await self._go_on(message)
+        elif message["type"] != "http.response.start":
+            await self._send(message)  # an early hint
+        else:
             self._has_begun = True
-            try:
-                await self._commit()
-            except MaxSessionCountExceeded:
-                await self.refuse(refusal.FULL)
+            await self._begin(message)
+
+    async def _begin(self, message: Message) -> None:
+        try:
+            await self._commit()
+        except refusal.REFUSED as error:
+            await self.refuse(error)
+            return
+        if self._session.concerns(is_made=False):
+            if not self._session.accessed and _has_length(message):
+                # Its body comes at once: whether that is all tells if the
+                # session can still be used.
+                self._start = message
                 return
-            if self._session.concerns(is_made=False):
-                message = self._with_session(message)
+            message = self._with_session(message)
         await self._send(message)
+
+    async def _go_on(self, message: Message) -> None:
+        if self._is_over:
+            if not self._is_refused:
+                await self._send(message)
+            return
+        is_last = message["type"] in _BODY and not message.get("more_body")
+        is_made = is_last and not self._has_pieces
+        self._has_pieces = True
+        await self._send_start(is_made)
+        if is_last:
+            await self._finish(is_made)
+        await self._send(message)
+
+    async def _send_start(self, is_made: bool) -> None:
+        message, self._start = self._start, None
+        if message is None:
+            return
+        if self._session.concerns(is_made):
+            message = self._with_session(message)
+        await self._send(message)
+
+    async def _finish(self, is_made: bool) -> None:
+        self._is_over, session = True, self._session
+        if not session.finish_at_once(is_made):
+            await in_thread(lambda: session.finish(is_made, ()))
+
+    async def end(self) -> None:
+        """The application has returned."""
+        if self._has_begun and not self._is_over:
+            await self._send_start(False)
+            await self._finish(False)
 
     async def _commit(self) -> None:
         session = self._session
         try:
             # Emptied: ended, as Starlette's users expect.
-            if not session.accessed:
-                session.close()
-                return
             if not session.is_emptied and session.commit_at_once():
                 return
             await in_thread(lambda: _store(session))
@@ -199,17 +246,29 @@ class _Answer:
         ]
         return {**message, "headers": encoded}
 
-    async def refuse(self, sentence: bytes) -> None:
-        """Answers 503 in the place of the application."""
-        self._is_refused = True
+    async def refuse(self, error: SessionException) -> None:
+        """Answers in the place of the application."""
+        self._has_begun = self._is_over = self._is_refused = True
+        answer = refusal.of(error)
         headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in refusal.headers(sentence)
+            for name, value in answer.headers
         ]
         await self._send(
-            {"type": "http.response.start", "status": 503, "headers": headers}
+            {
+                "type": "http.response.start",
+                "status": answer.code,
+                "headers": headers,
+            }
         )
-        await self._send({"type": "http.response.body", "body": sentence})
+        await self._send({"type": "http.response.body", "body": answer.body})
+
+
+def _has_length(message: Message) -> bool:
+    return any(
+        name.lower() == b"content-length"
+        for name, _ in message.get("headers", ())
+    )
 
 
 def _store(session: Session) -> None:
@@ -264,3 +323,6 @@ class _Environ(Mapping[str, "Any"]):
 
 
 _SECURE = ("https", "wss")
+_BODY = tuple(
+    f"http.response.{kind}" for kind in ("body", "pathsend", "zerocopysend")
+)

@@ -4,12 +4,13 @@ A plugin for Bottle.
     app.install(SessionPlugin("/var/lib/example/sessions"))
 
 In a callback, the argument `session` is the request's session, if it has one
-of that name; `request.session` always is.
+of that name; `request.session` always is, in hooks and error handlers too.
 """
 
 from __future__ import annotations
 
 import inspect
+from contextlib import contextmanager
 from functools import wraps
 
 try:
@@ -19,10 +20,11 @@ except ImportError as error:
         "websession.bottle needs Bottle 0.12 or newer: pip install bottle"
     ) from error
 
-from .exceptions import MaxSessionCountExceeded
 from .web import refusal
-from .web.headers import is_made, to_set
+from .web.body import Body, is_made
+from .web.headers import to_set
 from .web.manager import SessionManager
+from .wsgi import SessionMiddleware
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +39,9 @@ __all__ = ["SessionPlugin"]
 class SessionPlugin:
     """
     Gives each request its session, and stores what changed in it before the
-    first header leaves, whether the callback returns, redirects or aborts. An
-    exception that is no response stores nothing.
+    first header leaves, whether the callback returns, redirects or aborts,
+    after the hooks and the error handlers. An exception that is no response
+    stores nothing of what was before it.
 
     Args:
         sessions: a `WebSession`, a store, or the path of a directory; see
@@ -60,9 +63,19 @@ class SessionPlugin:
     ) -> None:
         self.manager = SessionManager(sessions, **settings)
         self._keyword = keyword
+        if keyword != "session":
+            # Of two plugins with one name Bottle applies one.
+            self.name = f"{self.name}-{keyword}"
+        # In the environ, of each plugin: the session, and whether it was
+        # discarded before the error handler was called.
+        self._key = f"websession.bottle.{id(self)}"
+        self._discarded = f"{self._key}.discarded"
 
     def setup(self, app: Any) -> None:
-        """Refuses to be installed twice with the same keyword."""
+        """
+        Takes its place around the application, where hooks and error handlers
+        are too. Refuses to be installed twice with the same keyword.
+        """
         for other in app.plugins:
             if (
                 isinstance(other, SessionPlugin)
@@ -71,6 +84,35 @@ class SessionPlugin:
                 raise bottle.PluginError(
                     "two plugins for sessions: give one another keyword"
                 )
+        # Bottle's own way refuses what another plugin has set already.
+        vars(app)["wsgi"] = self._around(app, app.wsgi)
+
+    def _around(self, app: Any, wsgi: Any) -> Any:
+        def inner(environ: Any, start_response: Any) -> Any:
+            session = environ[self._key]
+
+            def start(status: Any, headers: Any, exc_info: Any = None) -> Any:
+                if exc_info is not None and self._discarded not in environ:
+                    session.discard()  # a hook's; 0.12 does not tell
+                return start_response(status, headers, exc_info)
+
+            # Bottle's own is a file to the middleware too then.
+            environ.setdefault("wsgi.file_wrapper", bottle.WSGIFileWrapper)
+            with _as_request_session(environ, session):
+                return wsgi(environ, start)
+
+        middleware = SessionMiddleware(
+            inner, self.manager.sessions, environ_key=self._key
+        )
+        middleware.manager = self.manager
+
+        def around(environ: Any, start_response: Any) -> Any:
+            if self not in app.plugins or self._key in environ:
+                # Uninstalled, or the application is mounted on another one.
+                return wsgi(environ, start_response)
+            return middleware(environ, start_response)
+
+        return around
 
     def apply(
         self, callback: Callable[..., Any], route: Any
@@ -80,20 +122,58 @@ class SessionPlugin:
 
         @wraps(callback)
         def with_session(*args: Any, **kwargs: Any) -> Any:
-            session = self.manager.open(bottle.request.environ)
-            bottle.request.session = session
+            environ = bottle.request.environ
+            session = environ.get(self._key)
+            if session is not None:
+                if wanted:
+                    kwargs[self._keyword] = session
+                return self._inside(session, callback, args, kwargs)
+            # The route of an application that was merged into another one.
+            session = self.manager.open(environ)
             if wanted:
                 kwargs[self._keyword] = session
-            try:
-                result = callback(*args, **kwargs)
-                if inspect.isgenerator(result):
-                    # Its first piece comes before the first header.
-                    result = _begun(result)
-            except bottle.HTTPResponse as response:
-                result = response
-            return _finish(session, result)
+            with _as_request_session(environ, session):
+                try:
+                    result = _called(callback, args, kwargs)
+                except bottle.HTTPResponse as response:
+                    result = response
+                return _finish(session, result)
 
         return with_session
+
+    def _inside(
+        self, session: Session, callback: Any, args: Any, kwargs: Any
+    ) -> Any:
+        try:
+            result = _called(callback, args, kwargs)
+        except bottle.HTTPResponse:
+            session.end_if_empty()
+            raise
+        except Exception:
+            session.discard()
+            bottle.request.environ[self._discarded] = True
+            raise
+        session.end_if_empty()
+        return result
+
+
+@contextmanager
+def _as_request_session(environ: Any, session: Session) -> Iterator[None]:
+    """`request.session`, which may be another application's afterwards."""
+    name = "bottle.request.ext.session"
+    before = environ.get(name)
+    environ[name] = session
+    try:
+        yield
+    finally:
+        if before is not None:
+            environ[name] = before
+
+
+def _called(callback: Any, args: Any, kwargs: Any) -> Any:
+    result = callback(*args, **kwargs)
+    # The first piece of a body comes before the first header.
+    return _begun(result) if inspect.isgenerator(result) else result
 
 
 def _begun(pieces: Any) -> Iterator[Any]:
@@ -117,14 +197,17 @@ def _is_made(body: Any) -> bool:
 
 def _finish(session: Session, result: Any) -> Any:
     """Stores the session; `result`, or what is answered instead."""
+    is_response = isinstance(result, bottle.HTTPResponse)
+    body = result.body if is_response else result
+    is_whole = _is_made(body)
     session.end_if_empty()
     try:
-        session.commit()
-    except MaxSessionCountExceeded:
-        headers = dict(refusal.headers(refusal.FULL))
-        return bottle.HTTPResponse(refusal.FULL, 503, **headers)
-    is_response = isinstance(result, bottle.HTTPResponse)
-    if session.concerns(_is_made(result.body if is_response else result)):
+        session.commit(is_last=is_whole)
+    except refusal.REFUSED as error:
+        answer = refusal.of(error)
+        headers = dict(answer.headers)
+        return bottle.HTTPResponse(answer.body, answer.status, **headers)
+    if session.concerns(is_whole):
         response = result if is_response else bottle.response
         cookie = session.cookie() if session.accessed else None
         headers = to_set(
@@ -136,4 +219,10 @@ def _finish(session: Session, result: Any) -> Any:
             response.set_header(name, value)
         if cookie is not None:
             response.add_header("Set-Cookie", cookie)
+    if is_whole:
+        return result
+    body = Body(body, lambda: session.finish(apart_from=()))
+    if not is_response:
+        return body
+    result.body = body
     return result

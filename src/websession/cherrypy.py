@@ -7,7 +7,8 @@ A storage class for CherryPy's sessions.
 
 ``timeout`` (minutes) and the settings of the cookie are CherryPy's. So is
 ``locking``: "implicit" lets the requests of a session in one by one, with
-"explicit" their changes are merged.
+"explicit" their changes are merged. Ours are the attributes of the class:
+``tools.sessions.lifetime`` and so on.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ except ImportError as error:
         "websession.cherrypy needs CherryPy 18 or newer: pip install cherrypy"
     ) from error
 
-from .session import WebSession
+from .web import refusal
 from .web.cookie import SessionCookie
+from .web.dictsession import DictSession
 from .web.headers import to_set
-from .web.manager import ID_LENGTH, SessionManager, opened
+from .web.manager import LIFETIME, SessionManager, as_websession, opened
+from .web.morsel import partition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from typing import Any
 
@@ -38,14 +42,17 @@ _LOCK_TIMEOUT = 60.0
 _managers: dict[tuple[Any, ...], SessionManager] = {}
 
 
-class _Sessions(WebSession):
-    """Makes a session under the ID that CherryPy has sent already."""
+class _Draw:
+    """Draws the ID that CherryPy has sent already, if there is one."""
 
-    given = threading.local()
+    sent = threading.local()
 
-    def _generateSessionID(self, maxtry: int = 1) -> str:
-        drawn = self.given.__dict__.pop("id", None)
-        return drawn or super()._generateSessionID(maxtry)
+    def __init__(self, draw: Callable[[int], str]) -> None:
+        self._draw = draw
+
+    def __call__(self, maxtry: int = 1) -> str:
+        drawn: str | None = self.sent.__dict__.pop("id", None)
+        return drawn or self._draw(maxtry)
 
 
 def _cookie_name() -> Any:
@@ -60,13 +67,21 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
     something is in it; an unknown ID is never adopted; no clean-up thread.
 
     Attributes:
-        storage_path: a directory, or a store.
+        storage_path: a directory, a store, or a `WebSession`, whose own
+            limits hold.
         serializer: of a store in that directory; default: ``"pickle"``.
+        lifetime: minutes since a session was made after which it ends,
+            whatever its activity. 0: none. None: 30 days, but none where
+            ``timeout`` is longer than that.
+        partitioned: whether the browser keeps a cookie for each site that
+            embeds this one (CHIPS); it is secure and ``SameSite=None`` then.
     """
 
     id: Any  # the base class's property
     storage_path: Any = None
     serializer: Any = "pickle"
+    lifetime: Any = None
+    partitioned = False
     clean_freq = 0
     _lock: AbstractContextManager[None] | None = None
 
@@ -78,25 +93,38 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
 
     @property
     def _manager(self) -> SessionManager:
-        key = (self.storage_path, self.serializer, self.timeout)
+        key = (
+            self.storage_path, self.serializer, self.timeout, self.lifetime
+        )  # fmt: skip
         if key not in _managers:
             if self.storage_path is None:
                 raise RuntimeError(
                     "where are the sessions to be? Set "
                     "tools.sessions.storage_path to a directory"
                 )
-            store = opened(self.storage_path, self.serializer)
-            sessions = _Sessions(
-                store, 0, self.timeout * 60, (), None, ID_LENGTH
+            sessions = as_websession(
+                opened(self.storage_path, self.serializer),
+                idle=self.timeout * 60,
+                lifetime=self._lifetime(),
             )
+            draw = _Draw(sessions._generateSessionID)
+            sessions._generateSessionID = draw  # type: ignore[method-assign]
             cookie = SessionCookie("id", secure=False)
             _managers[key] = SessionManager(sessions, cookie=cookie)
         return _managers[key]
 
+    def _lifetime(self) -> float:
+        if self.lifetime is None:
+            return LIFETIME if self.timeout * 60 <= LIFETIME else 0.0
+        return float(self.lifetime * 60)
+
     def _open(self) -> None:
         # CherryPy has read the cookie, and writes it.
         cookie = f"id={self.id}" if self._is_stored else ""
-        self._data = self._manager.open({"HTTP_COOKIE": cookie})
+        environ = getattr(cherrypy.serving.request, "wsgi_environ", {})
+        self._data = DictSession(
+            self._manager, {**environ, "HTTP_COOKIE": cookie}
+        )
         self.loaded = True
 
     def generate_id(self) -> str:
@@ -130,10 +158,15 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
         try:
             session.end_if_empty()
             if not self._is_stored:
-                _Sessions.given.id = self.id
+                _Draw.sent.id = self.id
             session.commit()
+        except refusal.REFUSED as error:
+            answer = refusal.of(error)
+            raise cherrypy.HTTPError(
+                answer.code, answer.body.decode("ascii")
+            ) from error
         finally:
-            _Sessions.given.__dict__.pop("id", None)
+            _Draw.sent.__dict__.pop("id", None)
             if self.locked:
                 self.release_lock()
         self._tell_browser(session)
@@ -155,6 +188,9 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
         elif not is_stored:
             response.cookie.pop(name, None)
         self._is_stored = is_stored
+        if self.partitioned and name in response.cookie:
+            partition(response.cookie, name)
+            response.cookie[name]["samesite"] = "None"
         if session.accessed:
             self._say_headers()
 
@@ -175,10 +211,13 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
 
     def acquire_lock(self) -> None:
         """Waits, for a minute at most, until no other request has it."""
-        self._lock = self._manager.sessions.lockSession(self.id, _LOCK_TIMEOUT)
-        self._lock.__enter__()
+        if self._is_stored:
+            sessions = self._manager.sessions
+            self._lock = sessions.lockSession(self.id, _LOCK_TIMEOUT)
+            self._lock.__enter__()
+            self._open()  # what the one before made of it
+        # Otherwise nobody else knows its ID, and there is nothing to lock.
         self.locked = True
-        self._open()  # what the one before made of it
 
     def release_lock(self) -> None:
         """Lets the next request in."""

@@ -4,12 +4,19 @@ A session engine for Django.
     SESSION_ENGINE = "websession.django"
     WEBSESSION_PATH = "/var/lib/example/sessions"
 
-Optional: ``WEBSESSION_OPTIONS``, a dict of arguments of `FileStore`. In the
+Optional: ``WEBSESSION_OPTIONS``, a dict of arguments of `FileStore`, and
+``WEBSESSION_LIFETIME``, seconds or a `timedelta` since a session was made,
+after which it ends, whatever its activity and `set_expiry`; 0: never. In the
 place of a path ``WEBSESSION_PATH`` may be a store, or a `WebSession` that
-cross-checks nothing. The other settings are Django's own ``SESSION_*``.
+cross-checks nothing. The other settings are Django's own ``SESSION_*``, and
+``SESSION_COOKIE_PARTITIONED``, see `SessionMiddleware`. With
+``"websession.django"`` in ``INSTALLED_APPS``, ``manage.py check`` looks at
+them.
 """
 
 from __future__ import annotations
+
+from contextlib import contextmanager
 
 try:
     from asgiref.sync import sync_to_async
@@ -19,8 +26,12 @@ try:
         SessionBase,
         UpdateError,
     )
+    from django.contrib.sessions.middleware import (
+        SessionMiddleware as _SessionMiddleware,
+    )
     from django.contrib.sessions.serializers import JSONSerializer
-    from django.core.exceptions import ImproperlyConfigured
+    from django.core import checks
+    from django.core.exceptions import BadRequest, ImproperlyConfigured
     from django.utils.module_loading import import_string
 except ImportError as error:
     raise ImportError(
@@ -33,22 +44,29 @@ from .exceptions import (
     GenerateIDError,
     InvalidSessionId,
     SessionExpired,
+    SessionHijacked,
     SessionStoreError,
+    SessionTooLarge,
 )
 from .serializers import Serializer
 from .session import WebSession
 from .web.culprit import naming
-from .web.manager import SessionManager, as_websession
+from .web.manager import SessionManager, as_websession, lifetime_in_seconds
 from .web.merge import merge
+from .web.morsel import partition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
-__all__ = ["SessionStore"]
+    from .record import SessionRecord
 
+__all__ = ["SessionMiddleware", "SessionStore", "TooLarge"]
+
+_ENGINE = "websession.django"
 _JSON, _OTHER = 4, 132
+_MISSING = "where are the sessions to be? Set WEBSESSION_PATH to a directory"
 
 # The manager of the present settings, with what it was made of.
 _made: tuple[tuple[Any, ...], SessionManager] | None = None
@@ -62,6 +80,7 @@ def _manager() -> SessionManager:
         getattr(settings, "WEBSESSION_OPTIONS", None),
         settings.SESSION_SERIALIZER,
         settings.SESSION_COOKIE_AGE,
+        getattr(settings, "WEBSESSION_LIFETIME", None),
     )
     made = _made
     if made is None or made[0] != key:
@@ -70,21 +89,62 @@ def _manager() -> SessionManager:
 
 
 def _sessions(
-    path: Any, options: dict[str, Any] | None, serializer: str, age: int
+    path: Any,
+    options: dict[str, Any] | None,
+    serializer: str,
+    age: int,
+    lifetime: Any,
 ) -> WebSession:
-    if path is None:
-        raise ImproperlyConfigured(
-            "where are the sessions to be? Set WEBSESSION_PATH to a directory"
-        )
+    if _is_missing(path):
+        raise ImproperlyConfigured(_MISSING)
     if not isinstance(path, WebSession) and not hasattr(path, "commit"):
         path = _opened(path, options or {}, serializer)
-    sessions = as_websession(path, idle=age, lifetime=0)
+    try:
+        seconds = lifetime_in_seconds(lifetime)
+    except ValueError as error:
+        raise ImproperlyConfigured(str(error)) from error
+    sessions = as_websession(path, idle=age, lifetime=seconds)
     if sessions.crossCheckVars:
         raise ImproperlyConfigured(
             "Django's engines do not see the request: WEBSESSION_PATH has to "
             "be a WebSession with crossCheckVars=()"
         )
     return sessions
+
+
+def _is_missing(path: Any) -> bool:
+    return path is None or (isinstance(path, str) and not path.strip())
+
+
+def check_settings(**_: Any) -> list[Any]:
+    """
+    What is wrong with the settings, as far as that can be said without making
+    or opening a directory: whoever runs ``manage.py`` may be another user.
+    """
+    if settings.SESSION_ENGINE != _ENGINE:
+        return []
+    found = []
+    if _is_missing(getattr(settings, "WEBSESSION_PATH", None)):
+        found.append(checks.Error(_MISSING, id="websession.E001"))
+    try:
+        lifetime_in_seconds(getattr(settings, "WEBSESSION_LIFETIME", None))
+    except ValueError as error:
+        found.append(checks.Error(str(error), id="websession.E002"))
+    if (
+        getattr(settings, "SESSION_COOKIE_PARTITIONED", False)
+        and f"{_ENGINE}.SessionMiddleware" not in settings.MIDDLEWARE
+    ):
+        found.append(
+            checks.Warning(
+                "SESSION_COOKIE_PARTITIONED needs "
+                f"{_ENGINE}.SessionMiddleware in the place of Django's",
+                id="websession.W001",
+            )
+        )
+    return found
+
+
+checks.register(check_settings)
 
 
 def _opened(path: Any, options: dict[str, Any], serializer: str) -> Any:
@@ -108,6 +168,22 @@ def _opened(path: Any, options: dict[str, Any], serializer: str) -> Any:
 def _as_dict(data: Any) -> dict[str, Any]:
     """Not one if the session was made by hand and holds nothing yet."""
     return dict(data) if isinstance(data, dict) else {}
+
+
+class TooLarge(SessionTooLarge, BadRequest):  # type: ignore[misc]
+    """
+    What Django answers with 400, as it does where a session was deleted
+    meanwhile. ``handler400`` gets it, and may answer 413 in its own words.
+    """
+
+
+@contextmanager
+def _answered(key: str | None) -> Iterator[None]:
+    try:
+        yield
+    except SessionTooLarge as error:
+        _manager().emit("too-large", key, str(error))
+        raise TooLarge(*error.args) from error
 
 
 class SessionStore(SessionBase):  # type: ignore[misc]
@@ -143,24 +219,41 @@ class SessionStore(SessionBase):  # type: ignore[misc]
         manager, key = _manager(), self.session_key
         self._base = b""
         try:
-            record = manager.sessions.readSession(key)
+            record = self._read(key)
         except (BadSessionId, InvalidSessionId):
             return self._nothing("unknown-id", key)
         except SessionExpired as error:
             return self._nothing("expire", key, str(error))
+        except SessionHijacked as error:
+            # It has cross-check variables, of another program.
+            return self._nothing("hijack", key, str(error))
         except CorruptData as error:
             return self._nothing("corrupt", key, str(error))
         data = _as_dict(record.data)
         payload = record.payload or manager.dumps(data)
         if record.payload is None:
             data = manager.loads(payload)
-        if self.get_expiry_age(expiry=data.get("_session_expiry")) <= 0:
-            # A date that has passed, which no limit in seconds knows exactly.
-            manager.sessions.deleteSession(key)
-            return self._nothing("expire", key)
         self._base, self._version = payload, record.version
         manager.emit("load", key)
         return data
+
+    def _read(self, key: str) -> SessionRecord:
+        """
+        Raises what `readSession` raises, SessionExpired too for a date of
+        expiry that has passed, which no limit in seconds knows exactly.
+        """
+        sessions = _manager().sessions
+        while True:
+            record = sessions.readSession(key)
+            if not self._is_over(_as_dict(record.data)):
+                return record
+            if sessions._deleteExpired(key, record.version):
+                raise SessionExpired(record.stored, record.data)
+
+    def _is_over(self, data: dict[str, Any]) -> bool:
+        """Whether an expiry of its own has ended it."""
+        expiry = data.get("_session_expiry")
+        return bool(expiry and self.get_expiry_age(expiry=expiry) <= 0)
 
     def _nothing(
         self, event: str, key: str, about: str = ""
@@ -172,22 +265,29 @@ class SessionStore(SessionBase):  # type: ignore[misc]
     def exists(self, session_key: str) -> bool:
         """Whether there is such a session."""
         try:
-            _manager().sessions.readSession(session_key)
+            self._read(session_key)
         except (BadSessionId, InvalidSessionId, SessionExpired):
             return False
-        except CorruptData:
+        except (CorruptData, SessionHijacked):
             return True
         return True
 
     def create(self) -> None:
-        """Stores the contents as a new session, under a new key."""
+        """
+        Stores the contents as a new session, under a new key. What its own
+        expiry has ended is not stored.
+        """
         manager = _manager()
         data = self._get_session(no_load=True)
         encoded = manager.dumps(data)
+        if self._is_over(data):
+            self._session_key = manager.sessions._generateSessionID()
+            return
         try:
-            key = manager.sessions.newSession(
-                data=manager.to_store(encoded), idle=self._idle()
-            )
+            with _answered(None):
+                key = manager.sessions.newSession(
+                    data=manager.to_store(encoded), idle=self._idle()
+                )
         except GenerateIDError as error:
             raise CreateError(str(error)) from error
         self._session_key = key
@@ -205,21 +305,32 @@ class SessionStore(SessionBase):  # type: ignore[misc]
         Raises:
             UpdateError: the session was deleted, or has expired, since it was
                 loaded. It stays so.
+            TooLarge: it is more than the store's `max_size`.
             TypeError: the serialiser cannot keep something, and its key.
         """
         if self.session_key is None or must_create:
             return self.create()
         manager, key = _manager(), self.session_key
         data = self._get_session(no_load=False)
+        if self._is_over(data):
+            self._end()
+            return None
         self._know_base()
         encoded = manager.dumps(data)
         try:
-            if not self._replace(encoded):
-                self._update(encoded, lambda merged: merged)
+            with _answered(key):
+                if not self._replace(encoded):
+                    self._update(encoded, lambda merged: merged)
         except InvalidSessionId as error:
             manager.emit("drop", key, "deleted or expired")
             raise UpdateError from error
         return None
+
+    def _end(self) -> None:
+        """What its own expiry has ended is gone, for everybody."""
+        manager, key = _manager(), self.session_key
+        manager.sessions.deleteSession(key)
+        manager.emit("expire", key)
 
     def _know_base(self) -> None:
         """What changes are told from; clear() has not loaded it."""
@@ -338,6 +449,8 @@ class SessionStore(SessionBase):  # type: ignore[misc]
             self._update(_manager().dumps(data), applied)
         except InvalidSessionId as error:
             raise UpdateError from error
+        if self._is_over(self._session):
+            self._end()
 
     @classmethod
     def clear_expired(cls) -> None:
@@ -379,3 +492,19 @@ class SessionStore(SessionBase):  # type: ignore[misc]
     async def aclear_expired(cls) -> None:
         """See `clear_expired`."""
         await sync_to_async(cls.clear_expired)()
+
+
+class SessionMiddleware(_SessionMiddleware):  # type: ignore[misc]
+    """
+    Django's, in its place in ``MIDDLEWARE``, for what Django has no setting
+    for: ``SESSION_COOKIE_PARTITIONED = True`` has browsers keep a cookie for
+    each site that embeds this one (CHIPS). It is secure then, and needs
+    ``SESSION_COOKIE_SAMESITE = "None"`` to be sent there.
+    """
+
+    def process_response(self, request: Any, response: Any) -> Any:
+        """See Django."""
+        response = super().process_response(request, response)
+        if getattr(settings, "SESSION_COOKIE_PARTITIONED", False):
+            partition(response.cookies, settings.SESSION_COOKIE_NAME)
+        return response

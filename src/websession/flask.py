@@ -9,22 +9,32 @@ Sessions for Flask.
 
 from __future__ import annotations
 
+from datetime import date, time, timedelta
+from decimal import Decimal
+
 try:
-    from flask.json.tag import TaggedJSONSerializer
+    from flask.json.tag import JSONTag, TaggedJSONSerializer
     from flask.sessions import SessionInterface, SessionMixin
 except ImportError as error:
     raise ImportError(
         "websession.flask needs Flask 2.3 or newer: pip install flask"
     ) from error
 
-from .exceptions import MaxSessionCountExceeded
+from . import _tagged_json
+from .exceptions import SessionException
 from .serializers import Serializer
 from .web import refusal
+from .web.body import Body
 from .web.cookie import SessionCookie
 from .web.culprit import naming
+from .web.dictsession import DictSession
 from .web.events import log_event
-from .web.manager import SessionManager, as_websession, opened
-from .web.session import Session
+from .web.manager import (
+    SessionManager,
+    as_websession,
+    lifetime_in_seconds,
+    opened,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +47,28 @@ if TYPE_CHECKING:
 
 __all__ = ["FlaskSession", "WebSessionInterface", "tagged_json"]
 
+
+class _Kept(JSONTag):
+    """What Flask refuses to keep, or makes a string of."""
+
+    key = " ws"
+    kinds = (set, frozenset, Decimal, date, time, timedelta)
+
+    def check(self, value: Any) -> bool:
+        # A datetime, which is a date, is Flask's.
+        return type(value) in self.kinds
+
+    def to_json(self, value: Any) -> Any:
+        return _tagged_json.dumps(value).decode("ascii")
+
+    def to_python(self, value: Any) -> Any:
+        return _tagged_json.loads(value.encode("ascii"))
+
+
 _tagger = TaggedJSONSerializer()
+_tagger.register(_Kept)
+# The keys of a session that holds nothing.
+_NOTHING = ("_permanent",)
 
 
 @naming
@@ -52,12 +83,13 @@ def _loads(raw: bytes) -> object:
 tagged_json = Serializer(3, "flask", _dumps, _loads, canonical=True)
 """
 What Flask keeps in its cookies: JSON, tuples, bytes, `Markup`, UUID and
-datetimes. Keys become strings. For a `FileStore` with settings of its own:
+datetimes (as Flask does, in UTC and whole seconds); and sets, dates, times and
+`Decimal`. Keys become strings. For a `FileStore` with settings of its own:
 ``FileStore(path, serializer=tagged_json)``.
 """
 
 
-class FlaskSession(Session, SessionMixin):  # type: ignore[override]
+class FlaskSession(DictSession, SessionMixin):  # type: ignore[misc, override]
     """
     The session of one request, with what Flask promises of it: `permanent`,
     and a `modified` that may be set, though nothing needs it: a change inside
@@ -65,10 +97,20 @@ class FlaskSession(Session, SessionMixin):  # type: ignore[override]
     """
 
     _is_forced = False
+    _was_permanent = False
+
+    def _adopt(self, session_id: str) -> None:
+        super()._adopt(session_id)
+        self._was_permanent = self.permanent
+
+    @property
+    def is_permanent_no_more(self) -> bool:
+        """Whether the browser has a cookie that outlasts it."""
+        return self._was_permanent and not self.permanent
 
     @property
     def modified(self) -> bool:
-        """Whether it holds something else than what is stored."""
+        """Whether this request has changed it, or says so."""
         return self._is_forced or super().modified
 
     @modified.setter
@@ -86,12 +128,17 @@ class WebSessionInterface(SessionInterface):
     Flask's sessions, on the server. Honours ``SESSION_COOKIE_*``,
     ``PERMANENT_SESSION_LIFETIME``, which is how long a session without a
     request lives, permanent or not, and ``SESSION_REFRESH_EACH_REQUEST`` for
-    requests that use the session. ``SECRET_KEY`` is not needed.
+    requests that use the session: others, for which Flask sends the cookie
+    too, do not look at it. ``SECRET_KEY`` is not needed.
 
     Args:
         sessions: a path, for a `FileStore` that keeps what Flask's cookies
             keep; a store; or a `WebSession`, whose own limits hold. None: what
             the configuration says in ``WEBSESSION_PATH``.
+        lifetime: seconds, or a `timedelta`, since a session was made after
+            which it ends, whatever its activity. 0: none. None: what
+            ``WEBSESSION_LIFETIME`` says, or none, since
+            ``PERMANENT_SESSION_LIFETIME`` knows no such end.
         touch_interval, grace, on_event: see `SessionManager`. None: what
             ``WEBSESSION_TOUCH_INTERVAL`` and ``WEBSESSION_GRACE`` say, or its
             defaults.
@@ -104,6 +151,7 @@ class WebSessionInterface(SessionInterface):
         self,
         sessions: Any = None,
         *,
+        lifetime: float | timedelta | None = None,
         touch_interval: float | None = None,
         grace: float | None = None,
         on_event: Callable[[SessionEvent], object] = log_event,
@@ -111,6 +159,7 @@ class WebSessionInterface(SessionInterface):
         if sessions is not None:
             sessions = opened(sessions, tagged_json)
         self._sessions = sessions
+        self._lifetime = lifetime
         self._touch_interval = touch_interval
         self._grace = grace
         self._on_event = on_event
@@ -146,6 +195,9 @@ class WebSessionInterface(SessionInterface):
             grace = self._grace
             if grace is None:
                 grace = config.get("WEBSESSION_GRACE", 10.0)
+            lifetime = self._lifetime
+            if lifetime is None:
+                lifetime = config.get("WEBSESSION_LIFETIME")
             interval = self._touch_interval
             if interval is None:
                 interval = config.get("WEBSESSION_TOUCH_INTERVAL")
@@ -153,7 +205,7 @@ class WebSessionInterface(SessionInterface):
                 as_websession(
                     self._sessions,
                     idle=app.permanent_session_lifetime.total_seconds(),
-                    lifetime=0,
+                    lifetime=lifetime_in_seconds(lifetime),
                 ),
                 # For reading: Flask writes it.
                 cookie=SessionCookie(self.get_cookie_name(app)),
@@ -172,24 +224,26 @@ class WebSessionInterface(SessionInterface):
     ) -> None:
         """Stores what changed, and tells the browser."""
         assert isinstance(session, FlaskSession)
+        # A file is passed through; other streams may still use it.
+        is_made = not response.is_streamed or response.direct_passthrough
         if not session.accessed:
-            session.close()
-            # A file is passed through; other streams may still use it.
-            is_made = not response.is_streamed or response.direct_passthrough
+            session.commit()
+            _finish_with(response, session, is_made)
             if session.concerns(is_made):
                 response.vary.add("Cookie")
             return
         # An application that calls every session permanent, before it knows
         # the visitor, stores nothing yet.
-        session.end_if_empty("_permanent")
-        renews_cookie = session.permanent and self.should_set_cookie(
-            app, session
+        session.end_if_empty(*_NOTHING)
+        renews_cookie = session.is_permanent_no_more or (
+            session.permanent and self.should_set_cookie(app, session)
         )
         try:
             session.commit()
-        except MaxSessionCountExceeded:
-            _refuse(response)
+        except refusal.REFUSED as error:
+            _refuse(response, error)
             return
+        _finish_with(response, session, is_made)
         response.vary.add("Cookie")
         session_id = session.for_browser()
         if session_id is None and renews_cookie:
@@ -227,8 +281,22 @@ class WebSessionInterface(SessionInterface):
             cache.public, cache.private = False, True
 
 
-def _refuse(response: Response) -> None:
-    """Answers 503 in the place of the application."""
-    response.status_code = 503
-    response.set_data(refusal.FULL)
-    response.headers.update(refusal.headers(refusal.FULL))
+def _finish_with(
+    response: Response, session: FlaskSession, is_made: bool
+) -> None:
+    """What is changed until the response is closed is stored, if it can be."""
+
+    def end() -> None:
+        session.finish(is_made, _NOTHING)
+
+    if not is_made:
+        response.response = Body(response.response, end)
+    response.call_on_close(end)
+
+
+def _refuse(response: Response, error: SessionException) -> None:
+    """Answers in the place of the application."""
+    answer = refusal.of(error)
+    response.status = answer.status
+    response.set_data(answer.body)
+    response.headers.update(answer.headers)

@@ -17,11 +17,11 @@ except ImportError as error:
         "websession.pyramid needs Pyramid 2.0 or newer: pip install pyramid"
     ) from error
 
-from .exceptions import MaxSessionCountExceeded
 from .web import refusal
-from .web.headers import is_made, with_session
+from .web.body import Body, is_file, is_made
+from .web.dictsession import DictSession
+from .web.headers import with_session
 from .web.manager import SessionManager
-from .web.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _FLASH, _TOKEN = "_f_", "_csrft_"
 
 
 @implementer(ISession)
-class PyramidSession(Session):
+class PyramidSession(DictSession):
     """
     The session of a request, with what Pyramid's `ISession` asks for. A change
     inside a list or dict is noticed by itself; `changed` need not be called.
@@ -100,20 +100,29 @@ class WebSessionFactory:
         """The session of a request, stored when its response is complete."""
         session = PyramidSession(self.manager, request.environ)
         request.add_response_callback(
-            lambda request, response: _finish(session, response)
+            lambda request, response: _finish(
+                session, response, request.environ
+            )
         )
         return session
 
 
-def _finish(session: PyramidSession, response: Any) -> None:
+def _finish(session: PyramidSession, response: Any, environ: Any) -> None:
+    body = response.app_iter
+    is_whole = is_made(body) or is_file(body, environ)
     session.end_if_empty()
     try:
-        session.commit()
-    except MaxSessionCountExceeded:
-        response.status = 503
-        response.body = refusal.FULL
-        response.headers.update(refusal.headers(refusal.FULL))
+        session.commit(is_last=is_whole)
+    except refusal.REFUSED as error:
+        answer = refusal.of(error)
+        response.status = answer.status
+        response.body = answer.body
+        response.headers.update(answer.headers)
         return
-    if session.concerns(is_made(response.app_iter)):
+    if session.concerns(is_whole):
         cookie = session.cookie() if session.accessed else None
         response.headerlist = with_session(response.headerlist, cookie)
+    if not is_whole:
+        length = response.content_length  # which the next line drops
+        response.app_iter = Body(body, lambda: session.finish(apart_from=()))
+        response.content_length = length

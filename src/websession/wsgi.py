@@ -8,17 +8,18 @@ In the application, `environ["websession.session"]` is the request's `Session`.
 
 from __future__ import annotations
 
-from .exceptions import MaxSessionCountExceeded, SessionLocked
+from .exceptions import SessionException, SessionLocked
 from .web import refusal
+from .web.body import Body, close, is_file, is_made
 from .web.cookie import SessionCookie
 from .web.events import log_event
-from .web.headers import is_made, with_session
+from .web.headers import with_session
 from .web.manager import SessionManager
 from .web.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from _typeshed import OptExcInfo
@@ -40,8 +41,9 @@ ENVIRON_KEY = "websession.session"
 class SessionMiddleware:
     """
     Gives each request its `Session`, and stores what changed in it before the
-    first header of the response leaves; never later, so that a response that
-    streams holds nothing. An exception that the application does not catch
+    first header of the response leaves, so that a response that streams holds
+    nothing. What a body that is made while it is sent changes is stored at its
+    end, without a new cookie. An exception that the application does not catch
     stores nothing.
 
     Adds ``Vary: Cookie`` where the session was used, or may be used by a body
@@ -100,17 +102,17 @@ class SessionMiddleware:
         if self._lock_timeout is not None:
             try:
                 session.lock(self._lock_timeout, _label(environ))
-            except SessionLocked:
-                return answer.refuse(refusal.BUSY)
+            except SessionLocked as error:
+                return answer.refuse(error)
         try:
             body = self._app(environ, answer.start)
+            if answer.held is None:
+                # Not begun: what goes by in a generator begins with the
+                # first piece of its body.
+                return _Body(answer, body)
         except BaseException:
             session.unlock()
             raise
-        if answer.held is None:
-            # Not begun: what goes by in a generator begins with the first
-            # piece of its body.
-            return _Body(answer, body)
         return answer.send(body)
 
 
@@ -167,7 +169,7 @@ class _Answer:
             raise AssertionError("start_response was not called")
         session = self._session
         try:
-            session.commit()
+            session.commit(is_made)
         finally:
             session.unlock()
         status, headers = self.held
@@ -176,41 +178,37 @@ class _Answer:
             headers = with_session(headers, cookie)
         self._write = self._start_response(status, headers)
 
-    def send(self, body: Iterable[bytes]) -> Iterable[bytes]:
-        """The body, after the headers."""
+    def send(
+        self, body: Iterable[bytes], pieces: Iterator[bytes] | None = None
+    ) -> Iterable[bytes]:
+        """
+        The body, after the headers.
+
+        Args:
+            pieces: of it, if it has begun to give them.
+        """
         if self._write is not None:
-            return body
+            return Body(body, self._session.finish)
+        is_whole = is_made(body) or is_file(body, self._environ)
         try:
-            self._begin(is_made(body) or self._is_file(body))
-        except MaxSessionCountExceeded:
-            _close(body)
-            return self.refuse(refusal.FULL)
+            self._begin(is_whole)
+        except refusal.REFUSED as error:
+            close(body)
+            return self.refuse(error)
         except BaseException:
-            _close(body)
+            close(body)
             raise
-        return body
+        return body if is_whole else Body(body, self._session.finish, pieces)
 
-    def _is_file(self, body: Iterable[bytes]) -> bool:
-        """Whether it is the server that reads the body, from a file."""
-        wrapper = self._environ.get("wsgi.file_wrapper")
-        return isinstance(wrapper, type) and isinstance(body, wrapper)
-
-    def refuse(self, sentence: bytes) -> list[bytes]:
+    def refuse(self, error: SessionException) -> list[bytes]:
         """Answers in the place of the application."""
-        self._write = self._start_response(
-            "503 Service Unavailable", refusal.headers(sentence)
-        )
-        return [sentence]
+        answer = refusal.of(error)
+        self._write = self._start_response(answer.status, list(answer.headers))
+        return [answer.body]
 
     def end(self) -> None:
         """Whatever became of it."""
         self._session.unlock()
-
-
-def _close(body: Iterable[bytes]) -> None:
-    close = getattr(body, "close", None)
-    if close is not None:
-        close()
 
 
 class _Body:
@@ -235,16 +233,15 @@ class _Body:
     def _first(self) -> bytes:
         self._has_begun = True
         piece = next(self._pieces, None)  # calls start_response
-        sent = self._answer.send(self._body)
-        if sent is not self._body:
-            self._pieces = iter(sent)
-        elif piece is not None:
-            return piece
-        return next(self._pieces)
+        self._body = self._answer.send(self._body, self._pieces)
+        self._pieces = iter(self._body)
+        if piece is None or isinstance(self._body, list):  # refused
+            return next(self._pieces)
+        return piece
 
     def close(self) -> None:
         """The server calls it at the end, also of half a response."""
         try:
-            _close(self._body)
+            close(self._body)
         finally:
             self._answer.end()

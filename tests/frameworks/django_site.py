@@ -26,7 +26,11 @@ def configure(path, *apps, **others):
                     "NAME": ":memory:",
                 }
             },
-            "INSTALLED_APPS": ["django.contrib.sessions", *apps],
+            "INSTALLED_APPS": [
+                "django.contrib.sessions",
+                "websession.django",
+                *apps,
+            ],
             "MIDDLEWARE": [
                 "django.contrib.sessions.middleware.SessionMiddleware"
             ],

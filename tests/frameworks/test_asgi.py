@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import subprocess
 import sys
+import threading
 
 import fastapi
 import pytest
@@ -77,8 +78,7 @@ async def stream(request):
 
     async def pieces():
         yield b"first"
-        with pytest.raises(RuntimeError, match="response has begun"):
-            request.session["late"] = True
+        request.session["late"] = True
         yield b"last"
 
     return Streaming(pieces())
@@ -87,8 +87,7 @@ async def stream(request):
 async def stream_late(request):
     async def pieces():
         yield str(request.session.get("a")).encode()
-        with pytest.raises(RuntimeError, match="response has begun"):
-            request.session["late"] = True
+        request.session["late"] = True
 
     return Streaming(pieces())
 
@@ -170,6 +169,15 @@ def test_vary_where_the_body_is_the_first_to_use_the_session(client):
     assert answer.text == "1"
     assert answer.headers["Vary"] == "Cookie"
     assert "Set-Cookie" not in answer.headers
+    assert client.get("/get").json() == {"a": "1", "late": True}
+    # A body that is there uses nothing any more.
+    assert "Vary" not in client.get("/bare").headers
+
+
+def test_a_late_change_without_a_session_is_a_warning(client, root, caplog):
+    assert client.get("/stream-late").text == "None"
+    assert session_files(root) == []
+    assert "is not stored: its cookie could not be sent" in caplog.text
 
 
 def test_a_request_that_reads_writes_nothing(client, root):
@@ -239,7 +247,7 @@ def test_an_exception_stores_nothing(client, root):
 
 def test_a_response_that_streams_is_stored_before_its_first_byte(client):
     assert client.get("/stream").text == "firstlast"
-    assert client.get("/get").json() == {"streamed": True}
+    assert client.get("/get").json() == {"streamed": True, "late": True}
 
 
 def test_what_cannot_be_kept_names_its_key(make_app, root):
@@ -266,6 +274,26 @@ def test_too_many_sessions_are_refused_with_503(make_app, make_store):
     assert refused.status_code == 503
     assert refused.headers["Retry-After"] == "1"
     assert "Set-Cookie" not in refused.headers
+
+
+@pytest.mark.parametrize("durability", ["none", "data"])
+def test_a_session_that_is_too_large_is_413(make_app, make_store, durability):
+    events = []
+    app = make_app(
+        make_store(serializer="json", max_size=200, durability=durability),
+        on_event=events.append,
+    )
+    client = TestClient(app)
+    for path in "/set?a=1", "/get":  # a new session, and one that is there
+        refused = client.get("/set?cart=" + "x" * 200)
+        assert refused.status_code == 413
+        assert refused.text.startswith("The session would hold more than it")
+        assert "Set-Cookie" not in refused.headers
+        assert client.get(path).status_code == 200
+    assert client.get("/get").json() == {"a": "1"}
+    told = [each for each in events if each.name == "too-large"]
+    assert [bool(each.handle) for each in told] == [False, True]
+    assert all("('cart' 202" in each.detail for each in told)
 
 
 def test_the_cross_check_sees_headers_and_address(make_app, make_store):
@@ -414,6 +442,118 @@ def test_early_hints_go_before_the_session_is_stored(make_store, root):
     assert len(session_files(root)) == 1
 
 
+START = {"type": "http.response.start", "status": 200, "headers": []}
+LENGTH = {**START, "headers": [(b"content-length", b"2")]}
+
+
+def piece(body=b"", more=False):
+    return {"type": "http.response.body", "body": body, "more_body": more}
+
+
+@pytest.mark.parametrize(
+    ("start", "pieces", "stored"),
+    [
+        (START, [piece(b"x")], 1),
+        (LENGTH, [piece(b"xx")], 1),
+        (START, [piece(b"x", True), piece(b"y")], 2),
+        (LENGTH, [piece(b"x", True), piece(b"y")], 2),
+        (LENGTH, [{"type": "http.response.pathsend", "path": "/x"}], 1),
+        # Whose end is never told: the application returns.
+        (START, [piece(b"x", True)], 1),
+        (START, [], 0),
+        (LENGTH, [], 0),
+    ],
+)
+@pytest.mark.parametrize("is_used", [True, False])
+def test_what_changes_meanwhile_is_stored_before_the_last_message(
+    sessions, start, pieces, stored, is_used
+):
+    sid = sessions.newSession(data={"n": 0})
+    seen, sent = [], []
+
+    async def app(scope, receive, send):
+        session = scope["session"]
+        if is_used:
+            session.get("n")
+        await send(start)
+        for each in pieces:
+            session["n"] += 1
+            await send(each)
+
+    async def send(message):
+        sent.append(message["type"])
+        seen.append(sessions.retrieveSession(sid)["n"])
+
+    app = SessionMiddleware(app, sessions, cookie=COOKIE)
+    asyncio.run(app(scope_of("/", sid), None, send))
+    assert sent == [start["type"], *(each["type"] for each in pieces)]
+    if stored and not pieces[-1].get("more_body"):
+        assert seen[-1] == stored
+    assert sessions.retrieveSession(sid)["n"] == stored
+
+
+@pytest.mark.parametrize("start", [START, LENGTH])
+@pytest.mark.parametrize("more", [False, True])
+def test_only_a_body_that_is_whole_says_no_vary(sessions, start, more):
+    async def app(scope, receive, send):
+        await send(start)
+        await send(piece(b"xx", more))
+        if more:
+            scope["session"].get("n")
+            await send(piece())
+
+    sid = sessions.newSession(data={"n": 0})
+    app = SessionMiddleware(app, sessions, cookie=COOKIE)
+    (first, *_) = asyncio.run(ask(app, scope_of("/", sid)))
+    says_vary = (b"vary", b"Cookie") in first["headers"]
+    # Without a length it may be long until there is a piece.
+    assert says_vary == (more or start is START)
+
+
+def test_an_exception_in_the_body_stores_nothing_more(sessions):
+    sid = sessions.newSession(data={"n": 0})
+
+    async def app(scope, receive, send):
+        await send(START)
+        scope["session"]["n"] = 1
+        await send(piece(b"x", True))
+        raise ZeroDivisionError
+
+    app = SessionMiddleware(app, sessions, cookie=COOKIE)
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(ask(app, scope_of("/", sid)))
+    assert sessions.retrieveSession(sid) == {"n": 0}
+
+
+def test_modified_stays_true_after_the_response(sessions):
+    sid = sessions.newSession(data={"n": 0})
+    seen = []
+
+    async def app(scope, receive, send):
+        scope["session"]["n"] += 1
+        await ok(send, b"x")
+        seen.append(scope["session"].modified)
+
+    app = SessionMiddleware(app, sessions, cookie=COOKIE)
+    asyncio.run(ask(app, scope_of("/", sid)))
+    assert seen == [True]
+
+
+def test_a_task_after_the_response_changes_nothing(sessions, caplog):
+    sid = sessions.newSession(data={"n": 0})
+
+    async def app(scope, receive, send):
+        scope["session"].get("n")
+        await ok(send, b"x")
+        scope["session"]["n"] = 1
+        await scope["session"].aatomically(lambda data: {**data, "m": 2})
+
+    app = SessionMiddleware(app, sessions, cookie=COOKIE)
+    asyncio.run(ask(app, scope_of("/", sid)))
+    assert sessions.retrieveSession(sid)["m"] == 2
+    assert "is not stored: the response has ended" in caplog.text
+
+
 @pytest.fixture
 def sessions(make_store):
     return WebSession(
@@ -512,8 +652,17 @@ def test_a_lock_that_is_not_to_be_had_is_503(sessions):
     assert asyncio.run(ask_once())[0]["status"] == 200
 
 
+async def threads_are(number):
+    async def wait():
+        while threading.active_count() != number:
+            await asyncio.sleep(0.001)
+
+    await asyncio.wait_for(wait(), 30)
+
+
 def test_a_cancelled_request_gives_its_lock_back(sessions):
     sid = sessions.newSession(data={"n": 0})
+    threads = threading.active_count()
 
     async def cancel():
         begun = asyncio.Event()
@@ -527,14 +676,17 @@ def test_a_cancelled_request_gives_its_lock_back(sessions):
         await begun.wait()
         # One that waits for the lock, and one that has it.
         second = asyncio.create_task(ask(app, scope_of("/", sid)))
-        await asyncio.sleep(0.02)
+        await threads_are(threads + 2)
         for task in second, first:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+        # The one that waited gets the lock as well, and gives it back. Here,
+        # since it does so at the latest when the loop is closed.
+        await threads_are(threads)
 
     asyncio.run(cancel())
-    with sessions.lockSession(sid, timeout=10):
+    with sessions.lockSession(sid, timeout=0):
         pass
 
 
@@ -606,3 +758,52 @@ def test_it_needs_no_framework():
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert websession.FileStore is FileStore
+
+
+def test_it_is_what_starlette_gives(make_store):
+    """In an order that has each as the first use of a request."""
+    app = fastapi.FastAPI()
+
+    @app.get("/set")
+    def set_all(request: fastapi.Request):
+        session = request.session
+        session |= {"a": 1, "b": [2]}
+        return {}
+
+    @app.get("/json")
+    def as_json(request: fastapi.Request):
+        return JSONResponse(request.session)
+
+    @app.get("/raw")
+    def raw(request: fastapi.Request):
+        return JSONResponse(request.scope["session"])
+
+    @app.get("/bare")
+    def bare(request: fastapi.Request):
+        return request.session
+
+    @app.get("/typed")
+    def typed(request: fastapi.Request) -> dict[str, int | list[int]]:
+        return request.session
+
+    @app.get("/c")
+    def from_c(request: fastapi.Request):
+        return JSONResponse(dict(dict.items(request.session)))
+
+    @app.get("/pop")
+    def pop(request: fastapi.Request):
+        assert isinstance(request.session, dict)
+        request.session.mark_modified()
+        return request.session.popitem()
+
+    app.add_middleware(
+        SessionMiddleware,
+        sessions=make_store(serializer="json"),
+        cookie=COOKIE,
+    )
+    client = TestClient(app)
+    client.get("/set")
+    for page in "/json", "/raw", "/bare", "/typed", "/c":
+        assert client.get(page).json() == {"a": 1, "b": [2]}, page
+    assert client.get("/pop").json() == ["b", [2]]
+    assert client.get("/json").json() == {"a": 1}

@@ -38,6 +38,15 @@ def client(site):
 
 
 @pytest.mark.server
+def test_a_session_that_is_too_large_is_413(client):
+    client.value("/count")
+    refused = client.get("/large")
+    assert refused.status == 413
+    assert b"The session would hold more than it may" in refused.body
+    assert client.value("/get") == {"count": 1}
+
+
+@pytest.mark.server
 def test_a_stream_says_that_it_varies(client):
     client.value("/count")
     answer = client.get("/stream")

@@ -14,12 +14,14 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
 
 import django_site
 import websession
 from support import in_processes, session_files
+from websession import SessionTooLarge
 
 if not django_settings.configured:
     django_site.configure(None)
@@ -68,6 +70,40 @@ def visit(key, view):
         return HttpResponse()
 
     return SessionMiddleware(answer)(request)
+
+
+class Urls:
+    """A site that answers in its own words."""
+
+    urlpatterns = ()
+
+    @staticmethod
+    def handler400(request, exception):
+        status = 413 if isinstance(exception, SessionTooLarge) else 400
+        return HttpResponse(type(exception).__name__, status=status)
+
+
+def test_a_session_that_is_too_large_is_for_handler400(engine, caplog):
+    key = stored(engine, a=1)
+    options = {**django_settings.WEBSESSION_OPTIONS, "max_size": 200}
+    request = RequestFactory().get("/")
+    request.COOKIES[django_settings.SESSION_COOKIE_NAME] = key
+
+    def view(request):
+        request.session["cart"] = "x" * 200
+        return HttpResponse()
+
+    with override_settings(WEBSESSION_OPTIONS=options, ROOT_URLCONF=Urls):
+        answer = convert_exception_to_response(SessionMiddleware(view))(
+            request
+        )
+        with pytest.raises(SessionTooLarge):
+            stored(engine, cart="x" * 200)
+    assert (answer.status_code, answer.content) == (413, b"TooLarge")
+    assert dict(engine(key).items()) == {"a": 1}
+    told = [each for each in caplog.records if each.name == "websession"]
+    assert len(told) == 2
+    assert all("('cart' 202" in each.getMessage() for each in told)
 
 
 def test_two_requests_keep_both_changes(engine):
@@ -231,6 +267,73 @@ def test_a_shorter_expiry_holds(engine, at):
     at(11)
     assert not engine().exists(session.session_key)
     assert dict(engine(session.session_key).items()) == {}
+
+
+PAST = [
+    -1,
+    -3600,
+    timedelta(seconds=-10),
+    datetime(2020, 1, 1, tzinfo=timezone.utc),
+]
+
+
+@pytest.mark.parametrize("expiry", PAST)
+def test_what_an_expiry_has_ended_is_gone_at_once(engine, root, expiry):
+    session = engine()
+    session["a"] = 1
+    session.set_expiry(expiry)
+    session.save()
+    assert not root.exists() or session_files(root) == []
+    assert not engine().exists(session.session_key)
+    session["b"] = 1
+    session.save()  # by the middleware, after one by the view
+    assert not engine().exists(session.session_key)
+
+
+@pytest.mark.parametrize("how", ["save", "atomically"])
+@pytest.mark.parametrize("expiry", PAST)
+def test_a_session_that_was_there_is_ended_by_its_expiry(
+    engine, root, expiry, how
+):
+    key = stored(engine, a=1)
+    session = engine(key)
+    session.set_expiry(expiry)
+    if how == "save":
+        session.save()
+    else:
+        session.atomically(lambda data: data.update(b=1))
+    assert session_files(root) == []
+    assert not engine().exists(key)
+    assert dict(engine(key).items()) == {}
+
+
+def test_a_date_that_has_passed_ends_a_session_for_everybody(engine, root, at):
+    """Whatever the limit in seconds that it was stored with."""
+    from websession.django import _manager
+
+    for look in (
+        lambda key: engine().exists(key),
+        lambda key: asyncio.run(engine().aexists(key)),
+        lambda key: bool(dict(engine(key).items())),
+    ):
+        key = _manager().sessions.newSession(
+            data={"_session_expiry": "2020-01-01T00:00:00+00:00", "a": 1}
+        )
+        assert not look(key)
+        assert session_files(root) == []
+
+
+def test_files_of_short_sessions_do_not_linger(engine, root, at):
+    for expiry in 10, datetime.now(timezone.utc) + timedelta(seconds=10.5):
+        session = engine()
+        session["a"] = 1
+        session.set_expiry(expiry)
+        session.save()
+        assert engine().exists(session.session_key)
+    stored(engine, a=1)
+    at(11)
+    engine.clear_expired()
+    assert len(session_files(root)) == 1
 
 
 def test_an_expiry_can_be_taken_back(engine, at):
@@ -420,6 +523,44 @@ def test_manage_py(root, command):
     assert done.returncode == 0, done.stderr
     left = len(session_files(root))
     assert left == (0 if command == "clearsessions" else 1)
+
+
+@pytest.mark.parametrize("path", ["", " "])
+def test_manage_py_check_fails_without_a_path(path):
+    done = subprocess.run(
+        [sys.executable, str(HERE / "django_site.py"), path, "check"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "(websession.E001) where are the sessions to be?" in done.stderr
+    assert "SystemCheckError" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, []),
+        ({"WEBSESSION_PATH": None}, ["websession.E001"]),
+        ({"WEBSESSION_LIFETIME": "a day"}, ["websession.E002"]),
+        ({"WEBSESSION_LIFETIME": timedelta(days=1)}, []),
+        ({"SESSION_COOKIE_PARTITIONED": True}, ["websession.W001"]),
+        (
+            {
+                "SESSION_COOKIE_PARTITIONED": True,
+                "MIDDLEWARE": ["websession.django.SessionMiddleware"],
+            },
+            [],
+        ),
+        ({"SESSION_ENGINE": "other", "WEBSESSION_PATH": ""}, []),
+    ],
+)
+def test_checks_of_the_settings(root, changed, expected):
+    from django.core.checks import run_checks
+
+    with override_settings(**{"WEBSESSION_PATH": root, **changed}):
+        assert [each.id for each in run_checks()] == expected
+    assert not root.exists()
 
 
 def test_without_django_there_is_one_sentence():

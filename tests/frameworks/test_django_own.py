@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import django
 import pytest
 
-from conftest import missing
+from sources import fetched
 
 HERE = Path(__file__).parent
 
@@ -19,29 +18,13 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="module")
 def their_tests(pytestconfig):
     """The tests in the source distribution of the Django that is installed."""
-    name = f"django-{django.__version__}"
-    place = pytestconfig.cache.mkdir("django")
-    archive = place / f"{name}.tar.gz"
-    if not archive.exists():
-        command = [sys.executable, "-m", "pip", "download", "--no-deps"]
-        command += ["--no-binary", ":all:", "--dest", str(place)]
-        done = subprocess.run(
-            [*command, f"django=={django.__version__}"],
-            capture_output=True,
-            text=True,
-        )
-        if not archive.exists():
-            missing(f"Django's source distribution: {done.stderr[-500:]}")
-    tests = place / name / "tests"
-    if not (tests / "sessions_tests" / "tests.py").exists():
-        wanted = f"{name}/tests/sessions_tests/"
-        with tarfile.open(archive) as opened:
-            for member in opened:
-                if member.name.startswith(wanted) and member.isfile():
-                    file = place / member.name
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    file.write_bytes(opened.extractfile(member).read())
-    return tests
+    source = fetched(
+        pytestconfig.cache,
+        "django",
+        django.__version__,
+        "tests/sessions_tests/",
+    )
+    return source / "tests"
 
 
 def test_djangos_own_tests_pass(their_tests, root, backend):

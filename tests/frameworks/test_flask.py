@@ -88,8 +88,7 @@ def test_vary_where_the_body_is_the_first_to_use_the_session(make_app):
     def stream():
         def pieces():
             yield str(flask.session.get("a"))
-            with pytest.raises(RuntimeError, match="response has begun"):
-                flask.session["late"] = True
+            flask.session["late"] = True
 
         return flask.Response(flask.stream_with_context(pieces()))
 
@@ -106,9 +105,100 @@ def test_vary_where_the_body_is_the_first_to_use_the_session(make_app):
         assert answer.text == "1"
         assert answer.headers["Vary"] == "Cookie"
         assert set_cookie(answer) == []
+    assert client.get("/get").json == {"a": "1", "late": True}
     for path in "/bare", "/file":
         with client.get(path) as answer:
             assert "Vary" not in answer.headers
+
+
+def test_a_session_that_is_too_large_is_413(make_app, root, backend):
+    app = make_app(
+        websession.FileStore(
+            root, serializer=tagged_json, backend=backend, max_size=200
+        )
+    )
+    client = app.test_client()
+    client.get("/set?a=1")
+    refused = client.get("/set?cart=" + "x" * 200)
+    assert refused.status_code == 413
+    assert refused.text.startswith("The session would hold more than it may")
+    assert set_cookie(refused) == []
+    assert client.get("/get").json == {"a": "1"}
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_a_template_that_streams_shows_what_was_flashed(
+    make_app, root, caplog, is_used
+):
+    app = make_app()
+
+    @app.get("/flash")
+    def flash():
+        flask.flash("saved")
+        flask.session["a"] = 1
+        return "flashed"
+
+    @app.get("/show")
+    def show():
+        if is_used:
+            flask.session.get("a")
+        return flask.stream_template_string("{{ get_flashed_messages() }}")
+
+    client = app.test_client()
+    client.get("/flash")
+    assert client.get("/show").text == "[&#39;saved&#39;]"
+    assert client.get("/show").text == "[]"
+    assert client.get("/get").json == {"a": 1}
+    assert caplog.records == []
+
+
+def test_the_test_client_shows_what_was_flashed(make_app):
+    app = make_app()
+    app.add_url_rule("/flash", view_func=lambda: flask.flash("saved") or "")
+    with app.test_client() as client:
+        client.get("/flash")
+        assert flask.get_flashed_messages() == ["saved"]
+        flask.session["seen"] = True
+        assert flask.session["seen"]
+
+
+def test_what_a_teardown_changes_is_stored_when_the_response_is_closed(
+    make_app, root, caplog
+):
+    app = make_app()
+
+    @app.teardown_request
+    def count(error):
+        if flask.request.path == "/bare":
+            flask.session["n"] = flask.session.get("n", 0) + 1
+
+    client = app.test_client()
+    with client.get("/bare"):
+        pass
+    assert session_files(root) == []
+    assert "is not stored: its cookie could not be sent" in caplog.text
+    client.get("/set?a=1")
+    with client.get("/bare"):
+        pass
+    assert client.get("/get").json == {"a": "1", "n": 1}
+
+
+def test_a_log_out_in_a_stream_ends_the_session(make_app, root):
+    app = make_app()
+
+    @app.get("/leave")
+    def leave():
+        def pieces():
+            yield "bye "
+            flask.session.clear()
+            yield str(dict(flask.session))
+
+        return flask.Response(flask.stream_with_context(pieces()))
+
+    client = app.test_client()
+    client.get("/set?a=1")
+    assert client.get("/leave").text == "bye {}"
+    assert session_files(root) == []
 
 
 def test_a_look_alone_varies_and_stores_nothing(make_app, root):
@@ -292,6 +382,37 @@ def test_a_permanent_session_is_not_refreshed_against_the_settings(make_app):
     assert len(set_cookie(client.get("/set?b=2"))) == 1
 
 
+def test_a_session_that_is_permanent_no_more_has_a_cookie_that_ends(make_app):
+    app = make_app(SESSION_REFRESH_EACH_REQUEST=False)
+
+    @app.get("/permanent/<int:value>")
+    def permanent(value):
+        flask.session["a"] = 1
+        flask.session.permanent = value
+        return "done"
+
+    @app.get("/anew")
+    def anew():
+        flask.session.clear()
+        flask.session["b"] = 2
+        return "anew"
+
+    client = app.test_client()
+    for _ in range(2):
+        (cookie,) = set_cookie(client.get("/permanent/1"))
+        assert "Expires=" in cookie
+        assert set_cookie(client.get("/permanent/1")) == []
+        session_id = client.get_cookie("session").value
+        (cookie,) = set_cookie(client.get("/permanent/0"))
+        assert cookie.startswith(f"session={session_id};")
+        assert "Expires=" not in cookie
+        assert set_cookie(client.get("/permanent/0")) == []
+    client.get("/permanent/1")
+    (cookie,) = set_cookie(client.get("/anew"))
+    assert "Expires=" not in cookie
+    assert client.get("/get").json == {"b": 2}
+
+
 def test_permanent_alone_is_nothing_to_store(make_app, root):
     client = permanent_app(make_app).test_client()
     assert set_cookie(client.get("/get")) == []
@@ -364,6 +485,22 @@ def test_modified_may_be_set_and_is_seen_without(make_app):
 
     app.test_client().get("/look")
     assert seen == [False, True]
+
+
+def test_modified_stays_true_after_saving(make_app):
+    app = make_app()
+    with app.test_client() as client:
+        for path, was_modified in (
+            ("/get", False),
+            ("/set?a=1", True),
+            ("/get", False),
+            ("/set?a=1", False),
+            ("/bare", False),
+            ("/clear", True),
+        ):
+            client.get(path)
+            session = flask.session._get_current_object()
+            assert session.modified == was_modified, path
 
 
 def test_the_directory_may_come_from_the_configuration(root):

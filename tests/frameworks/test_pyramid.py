@@ -77,9 +77,10 @@ def stream(request):
     session = request.session
 
     def pieces():
-        yield repr(session.get("a")).encode()
+        yield repr(session.get("a")).encode()[:3].ljust(3)
+        session["late"] = True
 
-    return Response(app_iter=pieces())
+    return Response(app_iter=pieces(), content_length=3)
 
 
 def touched(request):
@@ -139,7 +140,20 @@ def test_vary_where_the_body_is_the_first_to_use_the_session(app):
     answer = app.get("/stream")
     assert answer.text == "'1'"
     assert answer.headers["Vary"] == "Cookie"
+    assert app.get("/get").text == "[('a', '1'), ('late', True)]"
+    # Past WebTest, which would count them.
+    _, headers, _ = Request.blank("/stream").call_application(app.app)
+    assert ("Content-Length", "3") in headers
     assert "Vary" not in app.get("/touched").headers
+
+
+def test_a_session_that_is_too_large_is_413(make_app, make_store):
+    app = make_app(make_store(serializer="json", max_size=200))
+    app.get("/put?a=1")
+    refused = app.get("/put?cart=" + "x" * 200, status=413)
+    assert refused.text.startswith("The session would hold more than it may")
+    assert "Retry-After" not in refused.headers
+    assert app.get("/get").text == "[('a', '1')]"
 
 
 def test_what_is_set_is_there_in_the_next_request(app, root):

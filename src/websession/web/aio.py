@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from .session import Session
+from .dictsession import DictSession
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from .session import Session
 
 __all__ = ["AsyncSession", "Hold", "ReadOnlySession", "in_thread"]
 
@@ -95,11 +97,21 @@ def _settle(ready: asyncio.Future[None], error: Exception | None) -> None:
         ready.set_exception(error)
 
 
-class AsyncSession(Session):
+class AsyncSession(DictSession):
     """
     The session of one request. What may wait for another process or for the
     disk is here for ``await`` too, and then runs in a thread.
     """
+
+    def mark_accessed(self) -> None:
+        """
+        Loads it: Starlette calls this before it hands out
+        ``request.session``, so that C code finds the contents.
+        """
+        self._use()
+
+    def mark_modified(self) -> None:
+        """Nothing: contents are compared."""
 
     async def ainvalidate(self) -> None:
         """See `Session.invalidate`."""

@@ -4,9 +4,14 @@ What a request's session holds, on its way back to the store.
 
 from __future__ import annotations
 
-from ..exceptions import InvalidSessionId, SessionBusy, SessionRenewed
+from ..exceptions import (
+    InvalidSessionId,
+    SessionBusy,
+    SessionRenewed,
+    SessionTooLarge,
+)
 from ..ids import handle
-from .loading import CLEAR, SET, LoadedContents
+from .loading import CLEAR, DURING, OVER, SET, LoadedContents
 from .merge import merge
 
 TYPE_CHECKING = False
@@ -22,37 +27,128 @@ class Contents(LoadedContents):
     Loads, merges and stores; `Session` is what applications see of it.
     """
 
-    def commit(self) -> None:
+    def commit(self, is_last: bool = False) -> None:
         """
         Stores what changed. To be called once, before the first header leaves.
 
+        Args:
+            is_last: whether `finish` will not be called.
+
         Raises:
             MaxSessionCountExceeded: a new session is one too many.
+            SessionTooLarge: it is more than the store's `max_size`.
             TypeError: the serialiser cannot keep something, and its key.
             SessionStoreError: the store failed.
         """
-        if self._closed:
+        if self._phase:
             return
-        self._closed = True
+        self._phase = OVER if is_last else DURING
         if self._data is None:
-            return
-        if self._id is None:
-            if self._data:
-                self._create()
             return
         session_id = self._id
         try:
+            if session_id is not None:
+                self._save_or_drop()
+            elif self._data:
+                self._create()
+        except SessionTooLarge as error:
+            self._manager.emit("too-large", session_id, str(error))
+            raise
+
+    def _save_or_drop(self) -> None:
+        session_id, why = self._id or "", "deleted or expired"
+        try:
             self._save()
+            return
         except SessionRenewed:
             # The browser has the new ID by now, or will have it.
-            self._manager.emit("drop", session_id, "it has a new ID")
+            why = "it has a new ID"
         except InvalidSessionId:
             self._to_browser = CLEAR
-            self._manager.emit("drop", session_id, "deleted or expired")
+        self._manager.emit("drop", session_id, why)
+        self._renew, self._is_spoilt = None, True
 
-    def close(self) -> None:
-        """Refuses changes from now on: the response begins."""
-        self._closed = True
+    def finish(
+        self,
+        is_made: bool = False,
+        apart_from: tuple[str, ...] | None = None,
+    ) -> None:
+        """
+        Stores what changed after `commit`, while the body was sent, if the
+        browser need not be told of it: a session that had no cookie by then
+        gets none. To be called at the end of the body. Raises nothing, since
+        the response is under way: what is lost is a warning.
+
+        Args:
+            is_made: whether the body was there before.
+            apart_from: None, or what `Session.end_if_empty` is to be given.
+        """
+        if self.finish_at_once(is_made):
+            return
+        self._phase = OVER
+        try:
+            if apart_from is not None:
+                self.end_if_empty(*apart_from)
+            if self._id is not None:
+                self._save_or_drop()
+                if self._is_spoilt:
+                    self._warn("is not stored: the session has ended")
+            elif self._data:
+                self._warn("is not stored: its cookie could not be sent")
+        except Exception:
+            self._warn("could not be stored", exc_info=True)
+
+    def finish_at_once(self, is_made: bool) -> bool:
+        """
+        What `finish` does, if there is nothing to store or to say; otherwise
+        False, and nothing was done.
+        """
+        if self._has_more(is_made):
+            return False
+        self._phase = OVER
+        return True
+
+    def end_if_empty(self, *apart_from: str) -> None:
+        """See `Session`."""
+        raise NotImplementedError
+
+    def _has_more(self, is_made: bool) -> bool:
+        if self._phase == OVER or self._is_spoilt or self._data is None:
+            return False
+        if is_made and not self._is_used_late:
+            return False
+        if self._id is None:
+            return bool(self._data)
+        try:
+            return (
+                self._new_idle is not None
+                or self._differs()
+                or self._is_touch_due()
+            )
+        except Exception:  # which `finish` is to tell
+            return True
+
+    def _differs(self) -> bool:
+        """Whether a session that is stored holds something else by now."""
+        manager = self._manager
+        return not manager.is_unchanged(manager.dumps(self._data), self._base)
+
+    def _warn(self, what: str, exc_info: bool = False) -> None:
+        """Says once what became of a change after the response had begun."""
+        if what in self._warned:
+            return
+        self._warned += (what,)
+        import logging
+
+        name = "a new session"
+        if self._id is not None:
+            name = f"session {handle(self._id).decode('ascii')}"
+        logging.getLogger("websession").warning(
+            "%s: what was changed after its response had begun %s",
+            name,
+            what,
+            exc_info=exc_info,
+        )
 
     def commit_at_once(self) -> bool:
         """
@@ -63,11 +159,15 @@ class Contents(LoadedContents):
             False if it would: nothing was done, and `commit` is to be called
             where it may wait.
         """
-        if self._closed or self._data is None:
+        if not self._phase and self._is_done_at_once():
+            self._phase = DURING
+        return bool(self._phase)
+
+    def _is_done_at_once(self) -> bool:
+        if self._data is None:
             return True
         if self._id is None:
-            self._closed = not self._data
-            return self._closed
+            return not self._data
         manager = self._manager
         encoded = manager.dumps(self._data)
         if self._renew is not None or self._read_only:
@@ -75,10 +175,8 @@ class Contents(LoadedContents):
         if self._new_idle is None and manager.is_unchanged(
             encoded, self._base
         ):
-            self._closed = not self._is_touch_due()
-            return self._closed
-        self._closed = manager.is_quick and self._replace_at_once(encoded)
-        return self._closed
+            return not self._is_touch_due()
+        return manager.is_quick and self._replace_at_once(encoded)
 
     def _replace_at_once(self, encoded: bytes) -> bool:
         manager, version = self._manager, self._version
@@ -92,10 +190,12 @@ class Contents(LoadedContents):
                 idle=self._new_idle,
                 timeout=0,
             )
-        except (SessionBusy, InvalidSessionId):
+        except (SessionBusy, InvalidSessionId, SessionTooLarge):
             return False
         if version is None:
             return False
+        self._base, self._version = encoded, version
+        self._is_changed = True
         self._written()
         return True
 
@@ -132,6 +232,7 @@ class Contents(LoadedContents):
             idle=self._new_idle or 0,
         )
         self._version = self._renew = None
+        self._is_changed = True
         self._created = manager.sessions.now()
         self._written()
         self._to_browser = SET
@@ -147,6 +248,7 @@ class Contents(LoadedContents):
             if is_changed or self._renew is not None:
                 raise SessionRenewed(self._id or "")
             return
+        self._is_changed = self._is_changed or is_changed
         if self._renew is not None:
             self._update(lambda merged: merged)
         elif is_changed:
@@ -187,6 +289,8 @@ class Contents(LoadedContents):
             )
         if version is None:
             self._update(lambda merged: merged)
+        else:
+            self._base, self._version = encoded, version
         self._written()
 
     def _update(

@@ -4,7 +4,7 @@ The cookie that carries the session ID.
 
 from __future__ import annotations
 
-__all__ = ["SessionCookie"]
+__all__ = ["SessionCookie", "check_id_chars"]
 
 _BASE_NAME = "websession"
 # A browser sends a cookie twice if it has it for two paths or domains. More
@@ -15,6 +15,8 @@ _TOKEN = frozenset(
     "!#$%&'*+-.^_`|~0123456789"
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
+# RFC 6265: what a value may not have of the printable ASCII characters.
+_NO_VALUE = frozenset(' ",;\\')
 _SAME_SITE = ("Strict", "Lax", "None")
 
 
@@ -36,6 +38,9 @@ class SessionCookie:
         domain: that it is sent to, with all hosts below. None: this host.
         max_age: seconds that the browser keeps it; it is sent anew whenever
             the session is stored or touched. None: until it is closed.
+        partitioned: whether the browser keeps one for each site that embeds
+            this one (CHIPS); needs `secure`, and ``same_site="None"`` to be
+            sent there.
 
     Raises:
         ValueError: attributes that browsers would not take.
@@ -50,10 +55,14 @@ class SessionCookie:
         path: str = "/",
         domain: str | None = None,
         max_age: int | None = None,
+        partitioned: bool = False,
     ) -> None:
         self.secure = secure
         self.max_age = max_age
         self._check(name, same_site, path, domain, secure)
+        if partitioned and secure is not True:
+            raise ValueError("partitioned=True needs secure=True")
+        self._secure = "; Secure; Partitioned" if partitioned else "; Secure"
         self._names = tuple(
             name or _default_name(path, domain, is_secure)
             for is_secure in (False, True)
@@ -147,7 +156,17 @@ class SessionCookie:
         )
 
     def _tail(self, https: bool) -> str:
-        return self._attributes + ("; Secure" * self._is_secure(https))
+        return self._attributes + (self._secure * self._is_secure(https))
+
+
+def check_id_chars(chars: str) -> None:
+    """ValueError if a cookie cannot carry IDs of these characters."""
+    wrong = sorted(_NO_VALUE.intersection(chars))
+    if wrong:
+        raise ValueError(
+            f"sessionIDChars has {' '.join(map(repr, wrong))}: no cookie can "
+            "carry that (RFC 6265); take letters, digits, - . _ ~"
+        )
 
 
 def _default_name(path: str, domain: str | None, is_secure: bool) -> str:

@@ -23,6 +23,7 @@ _LEVELS = {
     "delete": _INFO,
     "drop": _INFO,
     "unknown-id": _INFO,
+    "too-large": _ERROR,
     "hijack": _WARNING,
     "corrupt": _ERROR,
 }
@@ -52,8 +53,10 @@ class SessionEvent:
             be read. ``"unknown-id"``: a cookie that names no session, made up
             or out of date. ``"drop"``: the request's changes were not stored,
             since the session was deleted, has expired or was renewed
-            meanwhile.
-        handle: of the session, 32 hex digits. Never the ID.
+            meanwhile. ``"too-large"``: they were not stored, since they are
+            more than the store's `max_size`; `detail` says which keys.
+        handle: of the session, 32 hex digits; empty if it is not stored yet.
+            Never the ID.
         detail: for people; may be empty.
     """
 
@@ -76,12 +79,12 @@ def is_logged(name: str) -> bool:
 def log_event(event: SessionEvent) -> None:
     """
     Writes an event to the logger ``websession``: loading at level DEBUG, a
-    hijack at WARNING, damage at ERROR, the rest at INFO.
+    hijack at WARNING, damage and what is too large at ERROR, the rest at INFO.
     """
     _logger().log(
         _LEVELS[event.name],
         "session %s: %s%s",
-        event.handle,
+        event.handle or "(new)",
         event.name,
         event.detail and f" ({printable(event.detail)})",
     )

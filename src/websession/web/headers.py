@@ -4,7 +4,7 @@ What the headers of a response must say when it depends on a session.
 
 from __future__ import annotations
 
-__all__ = ["is_made", "to_set", "with_session"]
+__all__ = ["to_set", "with_session"]
 
 _NOT_FOR_ALL = ("private", "no-store")
 
@@ -26,14 +26,6 @@ def with_session(
         new = _with_private_cache(new)
         new.append(("Set-Cookie", set_cookie))
     return new
-
-
-def is_made(body: object) -> bool:
-    """
-    Whether a body is there, so that making it uses no session any more.
-    Otherwise the application makes it while it is sent.
-    """
-    return body is None or isinstance(body, (bytes, str, list, tuple, dict))
 
 
 def to_set(

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
     from .manager import SessionManager
 
-__all__ = ["CLEAR", "SET", "LoadedContents"]
+__all__ = ["BEFORE", "CLEAR", "DURING", "OVER", "SET", "LoadedContents"]
 
 # What is to be told to the browser.
 SET, CLEAR = "set", "clear"
+
+# Where a request is: before its response begins, in its body, after its end.
+BEFORE, DURING, OVER = range(3)
 
 
 class LoadedContents:
@@ -52,7 +55,11 @@ class LoadedContents:
     _idle = 0
     _new_idle: int | None = None
     _to_browser: str | None = None
-    _closed = False
+    _is_changed = False
+    _phase = BEFORE
+    _is_used_late = False
+    _is_spoilt = False
+    _warned: tuple[str, ...] = ()
     _guard: AbstractContextManager[None] | None = None
 
     def __init__(
@@ -82,6 +89,14 @@ class LoadedContents:
         header = self._env.get("HTTP_COOKIE")
         if not header:
             return
+        try:
+            self._load_one_of(header)
+        except BaseException:
+            # Nobody knows what it holds: the next use looks again.
+            self._data = None
+            raise
+
+    def _load_one_of(self, header: str) -> None:
         renewed: SessionRenewed | None = None
         for session_id in self._manager.cookie.values(header, self._https):
             try:
@@ -169,6 +184,11 @@ class LoadedContents:
         if self._data is None:
             self._load()
 
+    def discard(self) -> None:
+        """Forgets what this request changed: the next use loads it anew."""
+        self._forget()
+        self._data = self._to_browser = None
+
     def lock(self, timeout: float, label: str = "") -> None:
         """
         Keeps other requests that ask for it out, until `unlock`. Does nothing
@@ -184,7 +204,11 @@ class LoadedContents:
         guard.__enter__()
         self._guard = guard
         self._forget()
-        self._load()  # what the one before made of it
+        try:
+            self._load()  # what the one before made of it
+        except BaseException:
+            self.unlock()
+            raise
 
     def unlock(self) -> None:
         """Lets the next one in; nothing if `lock` was not called."""

@@ -8,7 +8,7 @@ from .. import serializers
 from ..ids import handle
 from ..serializers import Encoded
 from ..session import WebSession
-from .cookie import SessionCookie
+from .cookie import SessionCookie, check_id_chars
 from .events import SessionEvent, is_logged, log_event
 from .session import Session
 
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from ..serializers import Serializer
     from ..stores.protocol import SessionStore
 
-__all__ = ["SessionManager", "as_websession", "opened"]
+__all__ = [
+    "LIFETIME",
+    "SessionManager",
+    "as_websession",
+    "lifetime_in_seconds",
+    "opened",
+]
 
 # OWASP and ASVS 5 want both limits on the server; 32 characters of 65 are 192
 # bits (ASVS 5: 128).
@@ -42,8 +48,8 @@ class SessionManager:
             variables hold; a store; or the path of a directory, for a
             `FileStore` that keeps JSON. Of a store and a path a `WebSession`
             is made that ends sessions after a day without a request and 30
-            days after log-in, has IDs of 32 characters, and cross-checks
-            nothing.
+            days after log-in, gives IDs of 32 characters and takes those of
+            other lengths, and cross-checks nothing.
         cookie: its name and attributes.
         touch_interval: seconds that a session's timestamp may be behind
             before a request that stores nothing refreshes it. 0: every
@@ -61,6 +67,10 @@ class SessionManager:
             does not serialise.
         is_quick: whether the store reads and replaces in microseconds, if
             nobody is in the way: files that are not synced.
+
+    Raises:
+        ValueError: `touch_interval` is negative, or session IDs have
+            characters that no cookie can carry.
     """
 
     def __init__(
@@ -78,6 +88,7 @@ class SessionManager:
         on_event: Callable[[SessionEvent], object] = log_event,
     ) -> None:
         self.sessions = as_websession(sessions)
+        check_id_chars(self.sessions.session_id_chars)
         self.cookie = cookie or SessionCookie()
         self.grace = grace
         self._on_event = on_event
@@ -136,14 +147,15 @@ class SessionManager:
             interval = min(limit / 10, _LONGEST_TOUCH_INTERVAL)
         return now - stored >= interval
 
-    def emit(self, name: str, session_id: str, detail: str = "") -> None:
-        """Tells the hook; see `SessionEvent`."""
+    def emit(
+        self, name: str, session_id: str | None, detail: str = ""
+    ) -> None:
+        """Tells the hook; see `SessionEvent`. None: not stored yet."""
         if self._on_event is log_event and not is_logged(name):
             return  # before the handle is worked out
+        shown = handle(session_id).decode("ascii") if session_id else ""
         try:
-            self._on_event(
-                SessionEvent(name, handle(session_id).decode("ascii"), detail)
-            )
+            self._on_event(SessionEvent(name, shown, detail))
         except Exception:
             import logging
 
@@ -181,4 +193,25 @@ def as_websession(
         maxLifetime=lifetime,
         crossCheckVars=(),
         sessionIDLength=ID_LENGTH,
+        # The name of a file is a hash: the length protects nothing, and one
+        # that changes would log everybody out.
+        otherIDLengths=True,
     )
+
+
+def lifetime_in_seconds(limit: Any) -> float:
+    """
+    A framework's setting ``WEBSESSION_LIFETIME``: seconds or a `timedelta`
+    since a session was made, after which it ends; None or 0: none.
+
+    Raises:
+        ValueError: anything else.
+    """
+    total = getattr(limit, "total_seconds", None)
+    seconds = (limit or 0) if total is None else total()
+    if not isinstance(seconds, (int, float)) or not seconds >= 0:
+        raise ValueError(
+            "WEBSESSION_LIFETIME is seconds or a timedelta, or 0 for no "
+            f"limit, not {limit!r}"
+        )
+    return seconds

@@ -9,9 +9,11 @@ from _collections_abc import MutableMapping
 from ..exceptions import InvalidSessionId, SessionRenewed
 from ..policy import own_limit
 from .contents import Contents
+from .loading import OVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _collections_abc import dict_items, dict_keys, dict_values
     from collections.abc import Callable, Iterator
     from typing import Any
 
@@ -22,8 +24,12 @@ __all__ = ["Session"]
 
 class Session(Contents, MutableMapping[str, "Any"]):
     """
-    The session of one request: a mapping that is loaded when it is first
-    used, and stored when the response begins, if anything changed by then.
+    The session of one request: a mapping with all that a dict can do, loaded
+    when it is first used, and stored when the response begins, if anything
+    changed by then. What is changed later, while the body is sent, is stored
+    at its end, if the browser has the cookie by then or gets it with this
+    response. What is too late for that is seen in this request only, and a
+    warning in the log.
 
     Values are plain objects; a change inside a nested list or dict counts.
     What other requests stored meanwhile is merged: each top-level key that
@@ -47,11 +53,13 @@ class Session(Contents, MutableMapping[str, "Any"]):
 
     def _use(self) -> dict[Any, Any]:
         self.accessed = True
+        if self._phase:
+            self._is_used_late = True
         if self._data is None:
             self._load()
         return self._data  # type: ignore[return-value]
 
-    # The mapping
+    # The mapping. What is not here, the mixin makes of it.
 
     def __getitem__(self, key: str) -> Any:
         return self._use()[key]
@@ -68,6 +76,27 @@ class Session(Contents, MutableMapping[str, "Any"]):
     def __len__(self) -> int:
         return len(self._use())
 
+    def __reversed__(self) -> Iterator[str]:
+        yield from reversed(self._use())
+
+    def __or__(self, other: Any) -> dict[Any, Any]:
+        if not isinstance(other, (dict, Session)):
+            return NotImplemented
+        return {**self._use(), **other}
+
+    def __ror__(self, other: Any) -> dict[Any, Any]:
+        if not isinstance(other, (dict, Session)):
+            return NotImplemented
+        return {**other, **self._use()}
+
+    def __ior__(self, other: Any) -> Session:
+        self.update(other)
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies, and what is pickled, are plain dicts."""
+        return dict, (self.copy(),)
+
     # Faster than the mixin's, which waits for a KeyError.
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, or `default` if it is not there."""
@@ -76,14 +105,45 @@ class Session(Contents, MutableMapping[str, "Any"]):
     def __contains__(self, key: object) -> bool:
         return key in self._use()
 
+    def keys(self) -> dict_keys[str, Any]:
+        """As of a dict."""
+        return self._use().keys()
+
+    def values(self) -> dict_values[str, Any]:
+        """As of a dict."""
+        return self._use().values()
+
+    def items(self) -> dict_items[str, Any]:
+        """As of a dict."""
+        return self._use().items()
+
+    def copy(self) -> dict[Any, Any]:
+        """A plain dict of the same values."""
+        return dict(self._use())
+
+    fromkeys = staticmethod(dict.fromkeys)
+
+    def popitem(self) -> tuple[str, Any]:
+        """Takes out what came in last; a KeyError if there is nothing."""
+        if not self._use():
+            raise KeyError("popitem(): the session is empty")
+        key = next(reversed(self))
+        return key, self.pop(key)
+
+    def clear(self) -> None:
+        """Takes out everything."""
+        self._open()
+        self._data = {}
+
     def _open(self) -> dict[Any, Any]:
         """The contents, for a change."""
-        if self._closed:
-            raise RuntimeError(
-                "the response has begun and the session is stored: change it "
-                "before the first byte, or use WebSession.updateSession"
-            )
+        if self._phase == OVER:
+            self._warn("is not stored: the response has ended")
         return self._use()
+
+    def _open_at_once(self) -> dict[Any, Any]:
+        """The contents, for what goes to the store at once, at any time."""
+        return self._use() if self._phase else self._open()
 
     # What is known of it
 
@@ -137,16 +197,15 @@ class Session(Contents, MutableMapping[str, "Any"]):
     def idle(self, seconds: float) -> None:
         self._open()
         self._new_idle = own_limit(seconds)
+        if self._phase:
+            self._warn("does not change how long its cookie lasts")
 
     @property
     def modified(self) -> bool:
-        """Whether it holds something else than what is stored."""
-        data = self._use()
-        if self._id is None:
-            return bool(data)
-        return not self._manager.is_unchanged(
-            self._manager.dumps(data), self._base
-        )
+        """Whether this request has changed it, stored by now or not."""
+        if self._is_changed or self._data is None:
+            return self._is_changed
+        return bool(self._data) if self._id is None else self._differs()
 
     def concerns(self, is_made: bool) -> bool:
         """
@@ -180,6 +239,11 @@ class Session(Contents, MutableMapping[str, "Any"]):
         self._open()
         if grace is not None and grace < 0:
             raise ValueError("grace is 0 or more seconds")
+        if self._phase:
+            # What comes with a log-in is never to be had under the old ID.
+            self._is_spoilt = True
+            self._warn("is not stored: it asked for a new ID")
+            return
         if self._renew is not None:
             readable = readable and self._renew[1]
         if grace is None:
@@ -192,11 +256,12 @@ class Session(Contents, MutableMapping[str, "Any"]):
         another request gave it, and begins an empty one. To be called at
         log-out.
         """
-        self._open()
+        self._open_at_once()
         if self._id is not None:
             self._manager.sessions.deleteSession(self._id)
             self._manager.emit("delete", self._id)
             self._clear_cookie()
+            self._is_changed = True
         self._forget()
 
     @property
@@ -212,11 +277,11 @@ class Session(Contents, MutableMapping[str, "Any"]):
         Args:
             apart_from: keys that do not count.
         """
-        if self._closed or self._data is None:
+        if self._data is None:
             return
         if self._data.keys() <= set(apart_from):
             if self._id is None:
-                self._data.clear()
+                self._data = {}
             elif self.modified and not self._read_only:
                 self.invalidate()
 
@@ -238,13 +303,17 @@ class Session(Contents, MutableMapping[str, "Any"]):
             SessionRenewed: another request gave the session a new ID.
             InvalidSessionId: deleted or expired since this request loaded it.
         """
-        data = self._open()
-        if self._id is None:
+        data = self._open_at_once()
+        if self._id is None or self._is_spoilt:
             self._data = self._applied(func, dict(data))
-            self._create()
+            if self._phase:
+                self._warn("is not stored: its cookie could not be sent")
+            else:
+                self._create()
             return
         if self._read_only:
             raise SessionRenewed(self._id)
+        before = self._base
         try:
             self._update(lambda merged: self._applied(func, merged))
         except SessionRenewed:
@@ -252,6 +321,8 @@ class Session(Contents, MutableMapping[str, "Any"]):
         except InvalidSessionId:
             self._clear_cookie()
             raise
+        if not self._manager.is_unchanged(self._base, before):
+            self._is_changed = True
 
     @staticmethod
     def _applied(

@@ -22,9 +22,14 @@ def log_in(session, query):
     session["user"] = query["name"]
 
 
+def fill(session, query):
+    session["large"] = "x" * (2 << 20)
+
+
 actions = {
     **ACTIONS,
     "/count": count,
+    "/large": fill,
     "/log-in": log_in,
     "/log-out": lambda session, query: session.delete(),
     "/get": lambda session, query: dict(session.items()),
