@@ -47,6 +47,11 @@ LIMIT, RACES = "tests/test_own_limit.py", "tests/test_races.py"
 SHOWN, DOCTOR = "tests/cli/test_terminal.py", "tests/cli/test_doctor.py"
 STOP, DISK = "tests/proof/test_stop.py", "tests/test_disk.py"
 CLEANUP = "tests/test_cleanup.py"
+MOVING, CARRY = "tests/test_moving.py", "src/websession/legacy/carry.py"
+SOURCE = "src/websession/legacy/source.py"
+TRANSFER = "src/websession/stores/transfer.py"
+DICT, SESSION = "tests/test_web_dict.py", "tests/test_session.py"
+WSGI, ASGI = "tests/test_wsgi.py", "tests/frameworks/test_asgi.py"
 RECORD, HOSTILE = "tests/test_record.py", "tests/test_hostile_files.py"
 AT_FORK, INHERITED = "tests/proof/test_fork.py", "tests/test_inherited.py"
 GREENLETS, OPENING = "tests/test_greenlets.py", "tests/test_opening.py"
@@ -55,6 +60,11 @@ LAYOUT = "src/websession/stores/layout.py"
 ONE_FILE = "src/websession/stores/sessionfile.py"
 
 RENEW = "tests/test_renewing.py"
+MOVING_ON = "tests/frameworks/test_moving_on.py"
+PARTITIONED = "tests/frameworks/test_partitioned.py"
+LIFETIMES = "tests/frameworks/test_lifetimes.py"
+DJANGO = "tests/frameworks/test_django.py"
+BOTTLE = "tests/frameworks/test_bottle.py"
 
 MUTATIONS = [
     # Locking
@@ -845,6 +855,210 @@ MUTATIONS = [
         "        except InvalidSessionId:\n            self.create()\n",
         "tests/frameworks/test_django.py",
     ),
+    # Moving
+    Mutation(
+        "a killed mover's empty file is a session",
+        "src/websession/stores/file.py",
+        "        if outcome == status.EXISTS and file.reap():",
+        "        if False:",
+        MOVING,
+    ),
+    Mutation(
+        "an empty file is taken away from who is about to fill it",
+        "src/websession/stores/sweep.py",
+        "                file.lock(LOCK_EX, timeout)\n",
+        "",
+        MOVING,
+    ),
+    Mutation(
+        "a session is removed where it was before it reads back",
+        CARRY,
+        "            self._make(found)\n            return False",
+        "            self._make(found)\n            return True",
+        MOVING,
+    ),
+    Mutation(
+        "what is stored where it was meanwhile is removed",
+        SOURCE,
+        "self._read(name + _ASIDE) == version and _unlinked(aside)",
+        "_unlinked(aside)",
+        MOVING,
+    ),
+    Mutation(
+        "what is to be removed stays in the reach of its application",
+        SOURCE,
+        "            with contextlib.suppress(FileNotFoundError):\n"
+        "                os.rename(path, aside)\n"
+        "            return self._read(name + _ASIDE) == version "
+        "and _unlinked(aside)",
+        "            return self._read(name) == version and _unlinked(path)",
+        MOVING,
+    ),
+    Mutation(
+        "a killed mover hides a session",
+        SOURCE,
+        "found = self._read(name) or self._read(name + _ASIDE)",
+        "found = self._read(name)",
+        MOVING,
+    ),
+    Mutation(
+        "a log-out where it was is undone by a move",
+        CARRY,
+        "            target.delete(session_id)\n",
+        "",
+        MOVING,
+    ),
+    Mutation(
+        "a log-out is undone by a move to there",
+        CARRY,
+        "            if self.seen:\n                raise\n",
+        "",
+        MOVING,
+    ),
+    Mutation(
+        "two move a session at once",
+        CARRY,
+        '    with target.lock(session_id, _LOCK_PATIENCE, "moving it"):',
+        "    if True:",
+        MOVING,
+    ),
+    Mutation(
+        "a log-out does not wait for who moves the session",
+        "src/websession/legacy/moving.py",
+        '        with self.lockSession(session_id, label="deleting it"):',
+        "        if True:",
+        MOVING,
+    ),
+    Mutation(
+        "what was copied before is never replaced",
+        CARRY,
+        "        return found.stored > here.stored or (",
+        "        return False or (",
+        MOVING,
+    ),
+    Mutation(
+        "the second of two states with one time is lost",
+        CARRY,
+        "found.stored == here.stored and self.copied is not _NOTHING",
+        "False",
+        MOVING,
+    ),
+    Mutation(
+        "what has expired in the target by its own limit is not replaced",
+        CARRY,
+        "        if is_expired(here.created, here.stored, found.stored, "
+        "here.idle, 0):",
+        "        if False:",
+        MOVING,
+    ),
+    Mutation(
+        "what a crash left where it was lives on under the old ID",
+        "src/websession/legacy/moving.py",
+        "        self.move(session_id)\n        regenerate",
+        "        regenerate",
+        MOVING,
+    ),
+    Mutation(
+        "what is moved by command is deleted before it is on the disk",
+        "src/websession/cli/migrate.py",
+        'durability="full" if options.move else "none"',
+        'durability="none"',
+        POWER,
+    ),
+    Mutation(
+        "a failure tells the name of a file, which has the ID in it",
+        SOURCE,
+        "                error.errno, error.strerror, self._path\n"
+        "            ) from None",
+        "                error.errno, error.strerror, error.filename\n"
+        "            ) from None",
+        MOVING,
+    ),
+    Mutation(
+        "cachelib's expiry is not looked at",
+        "src/websession/legacy/sources.py",
+        "        if until and until < time.time():",
+        "        if False:",
+        "tests/frameworks/test_migration.py",
+    ),
+    Mutation(
+        "who names the live record cannot write its env anew, in C",
+        C,
+        "    if (expected == NULL && (!same_origin(slots, record) ||\n"
+        "                             WS_IDLE(header) != WS_IDLE(record)))",
+        "    if (!same_origin(slots, record) || (expected == NULL &&\n"
+        "                             WS_IDLE(header) != WS_IDLE(record)))",
+        RECORD,
+    ),
+    Mutation(
+        "who names the live record cannot write its env anew, in Python",
+        "src/websession/_rules.py",
+        "    if expected is None and (\n"
+        "        record[at : at + new_env_len] != env or own != new_own\n"
+        "    ):",
+        "    if record[at : at + new_env_len] != env or (\n"
+        "        expected is None and own != new_own\n"
+        "    ):",
+        RECORD,
+    ),
+    Mutation(
+        "who names the live record may change its creation time, in C",
+        C,
+        "    if (expected != NULL && memcmp(header + 16, record + 16, 8) "
+        "!= 0)",
+        "    if (0)",
+        RECORD,
+    ),
+    Mutation(
+        "who names the live record may change its creation time, in Python",
+        "src/websession/_rules.py",
+        "    if live[16:24] != record[16:24]:",
+        "    if expected is None and live[16:24] != record[16:24]:",
+        RECORD,
+    ),
+    Mutation(
+        "forgeries are signed by migrate",
+        TRANSFER,
+        "        if not source.layout.keyring.verifies(name, raw):",
+        "        if False:",
+        "tests/cli/test_migrate.py",
+    ),
+    Mutation(
+        "a forgery in the target is one that is there already",
+        TRANSFER,
+        "            elif not self._target.layout.keyring.verifies(name, "
+        "there):",
+        "            elif False:",
+        "tests/cli/test_migrate.py",
+    ),
+    Mutation(
+        "forgeries are signed by rekey",
+        TRANSFER,
+        "        if not store.layout.keyring.verifies(name, raw):",
+        "        if False:",
+        "tests/cli/test_rekey.py",
+    ),
+    Mutation(
+        "what is stored beside rekey is lost",
+        TRANSFER,
+        "store.layout.path(name), name, packed, there[:HEADER_LENGTH],",
+        "store.layout.path(name), name, packed, None,",
+        "tests/cli/test_rekey.py",
+    ),
+    Mutation(
+        "what has expired by its own limit is never signed nor replaced",
+        TRANSFER,
+        "        store.delete(name, there[:HEADER_LENGTH])\n",
+        "        pass\n",
+        "tests/cli/test_rekey.py",
+    ),
+    Mutation(
+        "what is used meanwhile is deleted as old",
+        "src/websession/stores/inspect.py",
+        "        return self.delete(name, raw[:HEADER_LENGTH])",
+        "        return self.delete(name)",
+        "tests/cli/test_show.py",
+    ),
     # Faults
     Mutation(
         "writes are not synced, in C",
@@ -981,6 +1195,13 @@ MUTATIONS = [
         "src/websession/stores/fitness.py",
         'return file.read().strip() == "<none>"',
         "return False",
+        DOCTOR,
+    ),
+    Mutation(
+        "a trial does not wait for a process after one that failed",
+        "src/websession/stores/trials.py",
+        "statuses = [os.waitpid(child, 0)[1] for child in children]",
+        "statuses = [any(os.waitpid(child, 0)[1] for child in children)]",
         DOCTOR,
     ),
     Mutation(
@@ -1129,7 +1350,7 @@ MUTATIONS = [
     ),
     Mutation(
         "every body is made before it is sent",
-        "src/websession/web/headers.py",
+        "src/websession/web/body.py",
         "    return body is None or isinstance(",
         "    return True or isinstance(",
         "tests/test_wsgi.py",
@@ -1140,20 +1361,6 @@ MUTATIONS = [
         "            self._begin(False)",
         "            self._begin(True)",
         "tests/test_wsgi.py",
-    ),
-    Mutation(
-        "an unused session can be changed too late, under ASGI",
-        "src/websession/asgi.py",
-        "                session.close()\n",
-        "",
-        "tests/frameworks/test_asgi.py",
-    ),
-    Mutation(
-        "an unused session can be changed too late, under Flask",
-        "src/websession/flask.py",
-        "            session.close()\n",
-        "",
-        "tests/frameworks/test_flask.py",
     ),
     Mutation(
         "a stream of CherryPy says no Vary",
@@ -1317,6 +1524,528 @@ MUTATIONS = [
         '0 while another process sweeps."""\n        self._layout.check()\n',
         '0 while another process sweeps."""\n',
         OPENING,
+    ),
+    Mutation(
+        "an exception keeps the lock, under WSGI",
+        "src/websession/wsgi.py",
+        "        except BaseException:\n"
+        "            session.unlock()\n"
+        "            raise\n"
+        "        return answer.send(body)",
+        "        except BaseException:\n"
+        "            raise\n"
+        "        return answer.send(body)",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "half a response keeps the lock, under WSGI",
+        "src/websession/wsgi.py",
+        "        finally:\n            self._answer.end()",
+        "        finally:\n            pass",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "what cannot be stored keeps the lock, under WSGI",
+        "src/websession/wsgi.py",
+        "            session.commit()\n"
+        "        finally:\n"
+        "            session.unlock()",
+        "            session.commit()\n        finally:\n            pass",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "what cannot be read keeps the lock",
+        "src/websession/web/loading.py",
+        "        except BaseException:\n"
+        "            self.unlock()\n"
+        "            raise",
+        "        except BaseException:\n            raise",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "a session that could not be read is an empty one",
+        "src/websession/web/loading.py",
+        "            self._data = None\n            raise",
+        "            raise",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "who is cancelled while he waits keeps the lock, under ASGI",
+        "src/websession/web/aio.py",
+        "        except BaseException:\n"
+        "            self.release()\n"
+        "            raise",
+        "        except BaseException:\n            raise",
+        "tests/frameworks/test_asgi.py",
+    ),
+    Mutation(
+        "a change of a snapshot is dropped without a word",
+        "src/websession/web/contents.py",
+        "            if is_changed or self._renew is not None:\n"
+        '                raise SessionRenewed(self._id or "")\n'
+        "            return",
+        "            return",
+        "tests/test_session.py",
+    ),
+    Mutation(
+        "IDs may have what ends a cookie",
+        "src/websession/web/manager.py",
+        "        check_id_chars(self.sessions.session_id_chars)\n",
+        "",
+        "tests/test_cookie.py",
+    ),
+    Mutation(
+        "a quotation mark may be in a cookie",
+        "src/websession/web/cookie.py",
+        "frozenset(' \",;\\\\')",
+        "frozenset(' ,;\\\\')",
+        "tests/test_cookie.py",
+    ),
+    Mutation(
+        "what is too large is a fault of the system's, in the middleware",
+        "src/websession/web/refusal.py",
+        "REFUSED = (MaxSessionCountExceeded, SessionTooLarge)",
+        "REFUSED = (MaxSessionCountExceeded,)",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "what is too large may be tried again",
+        "src/websession/web/refusal.py",
+        "    if isinstance(error, SessionTooLarge):\n"
+        "        return _TOO_LARGE\n",
+        "",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "nobody is told which session is too large",
+        "src/websession/web/contents.py",
+        '            self._manager.emit("too-large", session_id, '
+        "str(error))\n",
+        "",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "what is too large on the loop is a fault of the system's",
+        "src/websession/web/contents.py",
+        "except (SessionBusy, InvalidSessionId, SessionTooLarge):",
+        "except (SessionBusy, InvalidSessionId):",
+        "tests/frameworks/test_asgi.py",
+    ),
+    Mutation(
+        "the smallest keys are named",
+        "src/websession/stores/sizes.py",
+        "reverse=True",
+        "reverse=False",
+        "tests/test_wsgi.py",
+    ),
+    Mutation(
+        "Django answers with 500 to what is too large",
+        "src/websession/django.py",
+        "        raise TooLarge(*error.args) from error",
+        "        raise",
+        "tests/frameworks/test_django.py",
+    ),
+    Mutation(
+        "CherryPy answers with 500 to what is too large",
+        "src/websession/cherrypy.py",
+        "        except refusal.REFUSED as error:",
+        "        except ZeroDivisionError as error:",
+        "tests/frameworks/test_cherrypy.py",
+    ),
+    # Frameworks
+    Mutation(
+        "adapters take IDs of one length",
+        "src/websession/web/manager.py",
+        "        otherIDLengths=True,\n",
+        "",
+        MOVING_ON,
+    ),
+    Mutation(
+        "every WebSession takes IDs of other lengths",
+        "src/websession/policy.py",
+        "            if otherIDLengths\n",
+        "            if True\n",
+        MOVING_ON,
+    ),
+    Mutation(
+        "IDs may be of any length",
+        "src/websession/policy.py",
+        "            and len(session_id) in ids.OTHER_LENGTHS\n",
+        "",
+        MOVING_ON,
+    ),
+    Mutation(
+        "a moved session keeps what it cannot keep",
+        "src/websession/legacy/moving.py",
+        "                    keeping,\n",
+        "                    source,\n",
+        MOVING_ON,
+    ),
+    Mutation(
+        "what is left out of a moved session is not told",
+        "src/websession/legacy/moving.py",
+        "                    keeping.warn(session_id)\n",
+        "                    pass\n",
+        MOVING_ON,
+    ),
+    Mutation(
+        "what comes back as another type is not told",
+        "src/websession/legacy/keeping.py",
+        "        return told_apart(one) == told_apart(other)\n",
+        "        return True\n",
+        MOVING_ON,
+    ),
+    Mutation(
+        "Decimal becomes text in Flask",
+        "src/websession/flask.py",
+        "frozenset, Decimal, date,",
+        "frozenset, date,",
+        MOVING_ON,
+    ),
+    Mutation(
+        "a session that Django cannot cross-check is let in, or fails",
+        "src/websession/django.py",
+        '            return self._nothing("hijack", key, str(error))\n',
+        "            raise\n",
+        MOVING_ON,
+    ),
+    Mutation(
+        "a partitioned cookie is taken away by one that is not",
+        "src/websession/web/cookie.py",
+        'GMT{self._tail(https)}"',
+        'GMT{self._attributes}; Secure"',
+        PARTITIONED,
+    ),
+    Mutation(
+        "a partitioned cookie may go without TLS",
+        "src/websession/web/cookie.py",
+        "        if partitioned and secure is not True:",
+        "        if partitioned and secure is False:",
+        PARTITIONED,
+    ),
+    Mutation(
+        "Django's cookie is never partitioned",
+        "src/websession/django.py",
+        "partition(response.cookies, settings.SESSION_COOKIE_NAME)",
+        "pass",
+        PARTITIONED,
+    ),
+    Mutation(
+        "CherryPy's cookie is never partitioned",
+        "src/websession/cherrypy.py",
+        "            partition(response.cookie, name)\n",
+        "",
+        PARTITIONED,
+    ),
+    Mutation(
+        "CherryPy locks sessions that nobody knows",
+        "src/websession/cherrypy.py",
+        "        if self._is_stored:\n            sessions = ",
+        "        if True:\n            sessions = ",
+        "tests/frameworks/test_crawlers.py",
+    ),
+    Mutation(
+        "Flask's sessions live for ever",
+        "src/websession/flask.py",
+        "                    lifetime=lifetime_in_seconds(lifetime),\n",
+        "                    lifetime=0,\n",
+        LIFETIMES,
+    ),
+    Mutation(
+        "Django's sessions live for ever",
+        "src/websession/django.py",
+        "as_websession(path, idle=age, lifetime=seconds)",
+        "as_websession(path, idle=age, lifetime=0)",
+        LIFETIMES,
+    ),
+    Mutation(
+        "CherryPy's sessions end before their timeout",
+        "src/websession/cherrypy.py",
+        "return LIFETIME if self.timeout * 60 <= LIFETIME else 0.0",
+        "return LIFETIME",
+        LIFETIMES,
+    ),
+    Mutation(
+        "a date that has passed is nothing to Django's exists()",
+        "src/websession/django.py",
+        "            self._read(session_key)\n",
+        "            _manager().sessions.readSession(session_key)\n",
+        DJANGO,
+    ),
+    Mutation(
+        "Django makes a session that is over",
+        "src/websession/django.py",
+        "        if self._is_over(data):\n            self._session_key",
+        "        if False:\n            self._session_key",
+        DJANGO,
+    ),
+    Mutation(
+        "Django saves a session that is over",
+        "src/websession/django.py",
+        "        if self._is_over(data):\n            self._end()\n",
+        "        if False:\n            self._end()\n",
+        DJANGO,
+    ),
+    Mutation(
+        "Django changes a session that is over atomically",
+        "src/websession/django.py",
+        "        if self._is_over(self._session):\n",
+        "        if False:\n",
+        DJANGO,
+    ),
+    Mutation(
+        "an empty path is one to Django's check",
+        "src/websession/django.py",
+        "isinstance(path, str) and not path.strip())",
+        "False)",
+        DJANGO,
+    ),
+    Mutation(
+        "a moved session of Django forgets its date of expiry",
+        "src/websession/legacy/sources.py",
+        "            idle = max(1, int(until - stored))\n",
+        "",
+        "tests/frameworks/test_migration.py",
+    ),
+    Mutation(
+        "Bottle's hooks have no session",
+        "src/websession/bottle.py",
+        '        vars(app)["wsgi"] = self._around(app, app.wsgi)\n',
+        "",
+        BOTTLE,
+    ),
+    Mutation(
+        "Bottle stores what came before an exception",
+        "src/websession/bottle.py",
+        "            session.discard()\n",
+        "            pass\n",
+        BOTTLE,
+    ),
+    Mutation(
+        "Bottle stores what came before an exception of a hook",
+        "src/websession/bottle.py",
+        "if exc_info is not None and self._discarded not in environ:",
+        "if False:",
+        BOTTLE,
+    ),
+    Mutation(
+        "a plugin that Bottle has uninstalled goes on",
+        "src/websession/bottle.py",
+        "if self not in app.plugins or self._key in environ:",
+        "if self._key in environ:",
+        BOTTLE,
+    ),
+    Mutation(
+        "two plugins of Bottle have one name",
+        "src/websession/bottle.py",
+        '        if keyword != "session":',
+        "        if False:",
+        BOTTLE,
+    ),
+    # What a session is to its application
+    Mutation(
+        "a session that is not loaded looks empty from C",
+        "src/websession/web/dictsession.py",
+        "        dict.__setitem__(self, _NOT_LOADED, None)\n",
+        "",
+        DICT,
+    ),
+    Mutation(
+        "C code finds what was loaded, not what was set",
+        "src/websession/web/dictsession.py",
+        "        dict.__setitem__(self, key, value)\n",
+        "",
+        DICT,
+    ),
+    Mutation(
+        "C code finds what was deleted",
+        "src/websession/web/dictsession.py",
+        "        dict.__delitem__(self, key)\n",
+        "",
+        DICT,
+    ),
+    Mutation(
+        "C code finds nothing that was loaded",
+        "src/websession/web/dictsession.py",
+        "        dict.update(self, data or {})\n",
+        "",
+        DICT,
+    ),
+    Mutation(
+        "whether sessions differ is asked before they are loaded",
+        "src/websession/web/dictsession.py",
+        "        return not self == other\n",
+        "        return dict.__ne__(self, other)\n",
+        DICT,
+    ),
+    Mutation(
+        "popitem takes what came in first",
+        "src/websession/web/session.py",
+        "        key = next(reversed(self))\n",
+        "        key = next(iter(self))\n",
+        DICT,
+    ),
+    Mutation(
+        "Starlette hands out a session that is not loaded",
+        "src/websession/web/aio.py",
+        "        self._use()\n",
+        "        pass\n",
+        "tests/frameworks/test_asgi.py",
+    ),
+    Mutation(
+        "what a body changes is stored never",
+        "src/websession/web/body.py",
+        "            raise\n        if self._end is not None:\n"
+        "            self._end()\n",
+        "            raise\n",
+        "tests/frameworks/test_flask.py",
+    ),
+    Mutation(
+        "a client that goes away ends no body",
+        "src/websession/web/body.py",
+        "            close(self._body)\n        finally:\n"
+        "            if self._end is not None:\n",
+        "            close(self._body)\n        finally:\n"
+        "            if False:\n",
+        WSGI,
+    ),
+    Mutation(
+        "a body that failed is stored",
+        "src/websession/web/body.py",
+        "            self._end = None\n",
+        "            pass\n",
+        WSGI,
+    ),
+    Mutation(
+        "a late change makes a session without a cookie",
+        "src/websession/web/contents.py",
+        "            elif self._data:\n",
+        "            elif self._data and not self._create():\n",
+        SESSION,
+    ),
+    Mutation(
+        "what comes with a late new ID is stored under the old one",
+        "src/websession/web/session.py",
+        "            self._is_spoilt = True\n            self._warn(",
+        "            self._warn(",
+        SESSION,
+    ),
+    Mutation(
+        "a failure at the end of a body tears the response",
+        "src/websession/web/contents.py",
+        '        except Exception:\n            self._warn("could not',
+        '        except ZeroDivisionError:\n            self._warn("could not',
+        SESSION,
+    ),
+    Mutation(
+        "a change after the end says nothing",
+        "src/websession/web/session.py",
+        "        if self._phase == OVER:\n",
+        "        if False:\n",
+        SESSION,
+    ),
+    Mutation(
+        "a whole body is over before it is sent",
+        "src/websession/web/session.py",
+        "            self._is_used_late = True\n",
+        "            pass\n",
+        SESSION,
+    ),
+    Mutation(
+        "each whole body is compared",
+        "src/websession/web/contents.py",
+        "        if is_made and not self._is_used_late:\n",
+        "        if False:\n",
+        SESSION,
+    ),
+    Mutation(
+        "the last piece goes before its changes, under ASGI",
+        "src/websession/asgi.py",
+        "        if is_last:\n            await self._finish(is_made)\n"
+        "        await self._send(message)\n",
+        "        await self._send(message)\n        if is_last:\n"
+        "            await self._finish(is_made)\n",
+        ASGI,
+    ),
+    Mutation(
+        "a body without an end stores nothing, under ASGI",
+        "src/websession/asgi.py",
+        "            await self._finish(False)\n",
+        "            pass\n",
+        ASGI,
+    ),
+    Mutation(
+        "every body with a length is there, under ASGI",
+        "src/websession/asgi.py",
+        "        if self._session.concerns(is_made):\n",
+        "        if self._session.concerns(True):\n",
+        ASGI,
+    ),
+    Mutation(
+        "a body with a length may always use the session, under ASGI",
+        "src/websession/asgi.py",
+        "        if self._session.concerns(is_made):\n",
+        "        if self._session.concerns(False):\n",
+        ASGI,
+    ),
+    Mutation(
+        "a teardown of Flask changes too late",
+        "src/websession/flask.py",
+        "    response.call_on_close(end)\n",
+        "",
+        "tests/frameworks/test_flask.py",
+    ),
+    Mutation(
+        "a stream of Pyramid loses its length",
+        "src/websession/pyramid.py",
+        "        response.content_length = length\n",
+        "",
+        "tests/frameworks/test_pyramid.py",
+    ),
+    Mutation(
+        "what was stored at first is stored again at the end",
+        "src/websession/web/contents.py",
+        "        else:\n"
+        "            self._base, self._version = encoded, version\n",
+        "",
+        SESSION,
+    ),
+    Mutation(
+        "what was stored at once is stored again at the end",
+        "src/websession/web/contents.py",
+        "            return False\n"
+        "        self._base, self._version = encoded, version\n",
+        "            return False\n",
+        SESSION,
+    ),
+    Mutation(
+        "a session that was stored is not modified",
+        "src/websession/web/contents.py",
+        "        self._is_changed = self._is_changed or is_changed\n",
+        "",
+        SESSION,
+    ),
+    Mutation(
+        "a session that was stored at once is not modified",
+        "src/websession/web/contents.py",
+        "        self._is_changed = True\n        self._written()\n"
+        "        return True\n",
+        "        self._written()\n        return True\n",
+        ASGI,
+    ),
+    Mutation(
+        "what changed nothing at once has modified the session",
+        "src/websession/web/session.py",
+        "        if not self._manager.is_unchanged(self._base, before):\n",
+        "        if True:\n",
+        "tests/test_merge.py",
+    ),
+    Mutation(
+        "a cookie outlasts a session that is permanent no more",
+        "src/websession/flask.py",
+        "        return self._was_permanent and not self.permanent\n",
+        "        return False\n",
+        "tests/frameworks/test_flask.py",
     ),
 ]
 
