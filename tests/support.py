@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import os
 import pickle
@@ -149,6 +150,38 @@ def file_of(root, session_id):
     """The path of a session's file in a store with 256 shards."""
     name = handle(session_id).decode()
     return Path(root) / name[:2] / name[2:]
+
+
+@contextlib.contextmanager
+def stopped_writer(root, session_id):
+    """
+    A process that was stopped in the middle of writing a session: who reads
+    it has to wait for its lock. It is killed at the end, or by ``kill()``, or
+    after 8 seconds: who waits for it all the time finds the session then.
+    """
+    path = file_of(root, session_id)
+
+    def write():
+        fd = os.open(path, os.O_RDWR)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        os.pwrite(fd, b"torn", 512)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def end():
+        if writer.status is None:
+            writer.kill()
+
+    writer = Child(write)
+    os.waitpid(writer.pid, os.WUNTRACED)
+    timer = threading.Timer(8, end)
+    timer.start()
+    try:
+        yield writer
+    finally:
+        timer.cancel()
+        timer.join()
+        end()
+        writer.wait()
 
 
 def session_files(root):

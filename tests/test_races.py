@@ -17,10 +17,16 @@ import time
 import pytest
 
 from conftest import missing
-from support import Child, file_of, until
+from support import Child, file_of, stopped_writer, until
 from test_disk import mounted
 from test_record import NAME, finished, simple
-from websession import FileStore, UnsafeStore, WebSession, _backend
+from websession import (
+    FileStore,
+    SessionBusy,
+    UnsafeStore,
+    WebSession,
+    _backend,
+)
 from websession import _status as status
 
 
@@ -229,6 +235,24 @@ def test_whoever_waits_for_a_stopped_process_ends(root, backend):
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
             child.wait()
+
+
+def test_who_cannot_wait_for_a_writer_need_not(root, backend):
+    """Whatever is remembered of the session."""
+    store = FileStore(root, backend=backend, lock_timeout=30, sweep_interval=0)
+    ws = WebSession(store, crossCheckVars=())
+    sid = ws.newSession(data=1)
+    version = ws.readSession(sid).version
+    fresh = WebSession(
+        FileStore(root, backend=backend, sweep_interval=0), crossCheckVars=()
+    )
+    with stopped_writer(root, sid):
+        for each in ws, fresh:
+            with pytest.raises(SessionBusy):
+                each.readSession(sid, timeout=0)
+            with pytest.raises(SessionBusy):
+                each.replaceSession(sid, 2, version, timeout=0)
+    assert ws.readSession(sid, timeout=0).data == 1
 
 
 def test_no_program_inherits_the_file_of_a_session(root, backend):

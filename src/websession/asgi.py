@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from _collections_abc import Mapping
 
-from .exceptions import SessionException, SessionLocked
+from .exceptions import SessionBusy, SessionException, SessionLocked
 from .web import refusal
 from .web.aio import AsyncSession, Hold, ReadOnlySession, in_thread
 from .web.cookie import SessionCookie
@@ -53,7 +53,10 @@ class SessionMiddleware:
     making a session, a new ID, log-out, a merge, every write with
     ``durability="data"`` or ``"full"``, waiting for `lock`. A session of
     another store than a `FileStore` is loaded in a thread too, before the
-    application is called.
+    application is called, and so is one of a `MovingSession`. Where a process
+    was stopped in the middle of writing a session, its first use raises
+    `SessionBusy`, for which the answer is 503; ``await session.aload()`` waits
+    for it.
 
     Args:
         app: the ASGI application.
@@ -133,6 +136,9 @@ class SessionMiddleware:
             return
         try:
             await self._app(scope, receive, answer.send)
+        except SessionBusy as error:
+            if not await answer.is_busy(error):
+                raise
         finally:
             if hold is not None:
                 hold.release()
@@ -245,6 +251,18 @@ class _Answer:
             for name, value in headers
         ]
         return {**message, "headers": encoded}
+
+    async def is_busy(self, error: SessionBusy) -> bool:
+        """
+        Answers that it is to be tried again; False if the response has begun.
+        """
+        if self._has_begun:
+            return False
+        import logging
+
+        logging.getLogger("websession").warning("answered 503: %s", error)
+        await self.refuse(error)
+        return True
 
     async def refuse(self, error: SessionException) -> None:
         """Answers in the place of the application."""

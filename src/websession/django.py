@@ -16,7 +16,7 @@ them.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 try:
     from asgiref.sync import sync_to_async
@@ -43,6 +43,7 @@ from .exceptions import (
     CorruptData,
     GenerateIDError,
     InvalidSessionId,
+    SessionBusy,
     SessionExpired,
     SessionHijacked,
     SessionStoreError,
@@ -50,6 +51,7 @@ from .exceptions import (
 )
 from .serializers import Serializer
 from .session import WebSession
+from .web.aio import PATIENCE
 from .web.culprit import naming
 from .web.manager import SessionManager, as_websession, lifetime_in_seconds
 from .web.merge import merge
@@ -216,10 +218,13 @@ class SessionStore(SessionBase):  # type: ignore[misc]
 
     def load(self) -> dict[str, Any]:
         """The contents; empty, and without a key, if there is no session."""
+        return self._loaded(None)
+
+    def _loaded(self, timeout: float | None) -> dict[str, Any]:
         manager, key = _manager(), self.session_key
         self._base = b""
         try:
-            record = self._read(key)
+            record = self._read(key, timeout)
         except (BadSessionId, InvalidSessionId):
             return self._nothing("unknown-id", key)
         except SessionExpired as error:
@@ -237,14 +242,14 @@ class SessionStore(SessionBase):  # type: ignore[misc]
         manager.emit("load", key)
         return data
 
-    def _read(self, key: str) -> SessionRecord:
+    def _read(self, key: str, timeout: float | None) -> SessionRecord:
         """
         Raises what `readSession` raises, SessionExpired too for a date of
         expiry that has passed, which no limit in seconds knows exactly.
         """
         sessions = _manager().sessions
         while True:
-            record = sessions.readSession(key)
+            record = sessions.readSession(key, timeout=timeout)
             if not self._is_over(_as_dict(record.data)):
                 return record
             if sessions._deleteExpired(key, record.version):
@@ -264,8 +269,11 @@ class SessionStore(SessionBase):  # type: ignore[misc]
 
     def exists(self, session_key: str) -> bool:
         """Whether there is such a session."""
+        return self._is_there(session_key, None)
+
+    def _is_there(self, session_key: str, timeout: float | None) -> bool:
         try:
-            self._read(session_key)
+            self._read(session_key, timeout)
         except (BadSessionId, InvalidSessionId, SessionExpired):
             return False
         except (CorruptData, SessionHijacked):
@@ -458,15 +466,22 @@ class SessionStore(SessionBase):  # type: ignore[misc]
         _manager().sessions.cleanUp()
 
     # The same for asynchronous views: what writes may wait for a lock or the
-    # disk and goes to a thread, a read takes microseconds.
+    # disk and goes to a thread, a read takes microseconds unless a writer was
+    # stopped in the middle.
 
     async def aload(self) -> dict[str, Any]:
         """See `load`."""
-        return self.load()
+        if _manager().is_quick:
+            with suppress(SessionBusy):
+                return self._loaded(PATIENCE)
+        return await sync_to_async(self.load)()
 
     async def aexists(self, session_key: str) -> bool:
         """See `exists`."""
-        return self.exists(session_key)
+        if _manager().is_quick:
+            with suppress(SessionBusy):
+                return self._is_there(session_key, PATIENCE)
+        return await sync_to_async(self.exists)(session_key)
 
     async def acreate(self) -> None:
         """See `create`."""

@@ -180,10 +180,17 @@ class WebSession(RenewingSession):
         self,
         session_id: str,
         env: Mapping[str, Any] | None = {},
+        *,
+        timeout: float | None = None,
     ) -> SessionRecord:
         """
         All that is known of a session: data, creation time, time of the last
         store, version. Otherwise as `retrieveSession`.
+
+        Args:
+            timeout: seconds to wait where a writer is in the way. Given for
+                an event loop, which must not wait for others: what has
+                expired is left to `cleanUp` then. None: the store's.
 
         Returns:
             The record. With `superseded` set if a new ID has replaced this
@@ -195,7 +202,10 @@ class WebSession(RenewingSession):
             clock = self._clock
             now = time.time() if clock is None else clock()
             try:
-                record = self._store.read(session_id, now)
+                if timeout is None:
+                    record = self._store.read(session_id, now)
+                else:
+                    record = self._store.read(session_id, now, timeout)
             except CorruptData:
                 if self._is_mapping:
                     self.deleteSession(session_id)
@@ -204,7 +214,9 @@ class WebSession(RenewingSession):
             own = record.idle
             remove = own or self.expireRemove
             if remove and age > remove:
-                if self._deleteExpired(session_id, record.version):
+                if timeout is not None or self._deleteExpired(
+                    session_id, record.version
+                ):
                     raise InvalidSessionId(session_id)
                 continue  # refreshed or deleted meanwhile: look again
             if record.env:
@@ -213,7 +225,9 @@ class WebSession(RenewingSession):
             if (deactivate and age > deactivate) or (
                 self.maxLifetime and now - record.created > self.maxLifetime
             ):
-                if self._deleteExpired(session_id, record.version):
+                if timeout is not None or self._deleteExpired(
+                    session_id, record.version
+                ):
                     raise SessionExpired(record.stored, record.data)
                 continue
             return record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import subprocess
 import sys
@@ -18,10 +19,24 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 
 import websession
-from support import Child, file_of, in_processes, session_files, until
-from websession import FileStore, WebSession
+from support import (
+    Child,
+    file_of,
+    in_processes,
+    session_files,
+    stopped_writer,
+    until,
+)
+from websession import (
+    FileStore,
+    InvalidSessionId,
+    SessionBusy,
+    SessionExpired,
+    WebSession,
+)
 from websession.asgi import SessionMiddleware
-from websession.web import SessionCookie
+from websession.legacy import MovingSession
+from websession.web import SessionCookie, SessionManager
 
 COOKIE = SessionCookie("sid", secure=None)
 
@@ -741,6 +756,89 @@ def test_the_loop_goes_on_while_a_writer_is_in_the_way(
     child.result()
     assert sent[0]["status"] == 200
     assert sessions.retrieveSession(sid) == {"n": 1}
+
+
+async def showing(scope, receive, send):
+    await ok(send, str(scope["session"]["n"]).encode())
+
+
+async def showing_patiently(scope, receive, send):
+    await scope["session"].aload()
+    await showing(scope, receive, send)
+
+
+async def showing_late(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send(piece(str(scope["session"]["n"]).encode()))
+
+
+@contextlib.contextmanager
+def in_the_way(sessions, root):
+    """The ID of a session, and who was stopped in the middle of writing it."""
+    sid = sessions.newSession(data={"n": 1})
+    with stopped_writer(root, sid) as writer:
+        yield sid, writer
+
+
+def test_a_read_on_the_loop_does_not_wait_for_a_stopped_writer(
+    sessions, root, caplog
+):
+    app = SessionMiddleware(showing, sessions, cookie=COOKIE)
+    with in_the_way(sessions, root) as (sid, writer):
+        start, _ = asyncio.run(ask(app, scope_of("/", sid)))
+        assert start["status"] == 503
+        assert (b"retry-after", b"1") in start["headers"]
+        assert "answered 503" in caplog.text
+        assert sid not in caplog.text
+        writer.kill()
+        writer.wait()
+        start, body = asyncio.run(ask(app, scope_of("/", sid)))
+        assert (start["status"], body["body"]) == (200, b"1")
+
+
+def test_aload_waits_beside_the_loop(sessions, root):
+    app = SessionMiddleware(showing_patiently, sessions, cookie=COOKIE)
+
+    async def beside(sid, writer):
+        request = asyncio.create_task(ask(app, scope_of("/", sid)))
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+            assert not request.done()
+        writer.kill()
+        return await request
+
+    with in_the_way(sessions, root) as (sid, writer):
+        start, body = asyncio.run(beside(sid, writer))
+        assert (start["status"], body["body"]) == (200, b"1")
+
+
+def test_an_answer_that_has_begun_is_not_answered_again(sessions, root):
+    app = SessionMiddleware(showing_late, sessions, cookie=COOKIE)
+    with (
+        in_the_way(sessions, root) as (sid, _),
+        pytest.raises(SessionBusy),
+    ):
+        asyncio.run(ask(app, scope_of("/", sid)))
+
+
+def test_what_has_expired_is_not_deleted_on_the_loop(make_store, root, clock):
+    """That may take a lock."""
+    ws = WebSession(make_store(serializer="json"), 60, 3600, clock=clock)
+    sid = ws.newSession(data={"n": 1})
+    for age, error in (61, SessionExpired), (3601, InvalidSessionId):
+        clock.move(age)
+        with pytest.raises(error):
+            ws.readSession(sid, timeout=0)
+        assert len(session_files(root)) == 1
+        assert ws.sessiondict.read(sid, clock.now).data == {"n": 1}
+    ws.cleanUp()
+    assert session_files(root) == []
+
+
+def test_sessions_of_another_store_are_moved_in_threads(sessions, root):
+    moving = MovingSession(FileStore(root, serializer="json"), sources=[])
+    assert SessionManager(sessions).is_quick
+    assert not SessionManager(moving).is_quick
 
 
 def test_it_needs_no_framework():

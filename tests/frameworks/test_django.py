@@ -20,7 +20,7 @@ from django.test import RequestFactory, override_settings
 
 import django_site
 import websession
-from support import in_processes, session_files
+from support import in_processes, session_files, stopped_writer
 from websession import SessionTooLarge
 
 if not django_settings.configured:
@@ -468,6 +468,26 @@ def test_asynchronous_views(engine):
         assert not await engine().aexists(key)
 
     asyncio.run(view())
+
+
+def test_an_asynchronous_read_waits_beside_the_loop(engine, root):
+    key = stored(engine, a=1)
+
+    async def beside(look, writer):
+        task = asyncio.create_task(look)
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+            assert not task.done()
+        writer.kill()
+        return await task
+
+    for look, found in (
+        (engine(key).aload, {"a": 1}),
+        (lambda: engine().aexists(key), True),
+    ):
+        with stopped_writer(root, key) as writer:
+            # Blocked, the loop would never come to the end of its turns.
+            assert asyncio.run(beside(look(), writer)) == found
 
 
 def test_a_damaged_session_is_an_empty_one(engine, root, caplog):

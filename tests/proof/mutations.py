@@ -1547,10 +1547,12 @@ MUTATIONS = [
     Mutation(
         "what cannot be stored keeps the lock, under WSGI",
         "src/websession/wsgi.py",
-        "            session.commit()\n"
+        "            session.commit(is_made)\n"
         "        finally:\n"
         "            session.unlock()",
-        "            session.commit()\n        finally:\n            pass",
+        "            session.commit(is_made)\n"
+        "        finally:\n"
+        "            pass",
         "tests/test_wsgi.py",
     ),
     Mutation(
@@ -1768,7 +1770,7 @@ MUTATIONS = [
     Mutation(
         "a date that has passed is nothing to Django's exists()",
         "src/websession/django.py",
-        "            self._read(session_key)\n",
+        "            self._read(session_key, timeout)\n",
         "            _manager().sessions.readSession(session_key)\n",
         DJANGO,
     ),
@@ -1919,8 +1921,9 @@ MUTATIONS = [
     Mutation(
         "a late change makes a session without a cookie",
         "src/websession/web/contents.py",
-        "            elif self._data:\n",
-        "            elif self._data and not self._create():\n",
+        "            elif self._data:\n                self._warn(",
+        "            elif self._data and not self._create():\n"
+        "                self._warn(",
         SESSION,
     ),
     Mutation(
@@ -2046,6 +2049,69 @@ MUTATIONS = [
         "        return self._was_permanent and not self.permanent\n",
         "        return False\n",
         "tests/frameworks/test_flask.py",
+    ),
+    Mutation(
+        "an event loop waits for a stopped writer",
+        "src/websession/web/aio.py",
+        "            session_id, self._env, timeout=PATIENCE\n",
+        "            session_id, self._env, timeout=None\n",
+        ASGI,
+    ),
+    Mutation(
+        "an event loop waits for one that Django meets",
+        "src/websession/django.py",
+        "                return self._loaded(PATIENCE)\n",
+        "                return self._loaded(None)\n",
+        DJANGO,
+    ),
+    Mutation(
+        "a thread waits no longer than a loop",
+        "src/websession/web/aio.py",
+        "        if not self._manager.is_quick or not _is_on_loop():\n",
+        "        if not self._manager.is_quick:\n",
+        ASGI,
+    ),
+    Mutation(
+        "who replaces what is not remembered waits for a stopped writer",
+        ONE_FILE,
+        "                raw, origin = self.current(now, timeout), None\n",
+        "                raw, origin = self.current(now), None\n",
+        RACES,
+    ),
+    Mutation(
+        "a session that is busy is a failure, under ASGI",
+        "src/websession/asgi.py",
+        "            if not await answer.is_busy(error):\n"
+        "                raise\n",
+        "            raise\n",
+        ASGI,
+    ),
+    Mutation(
+        "a response that has begun is answered again",
+        "src/websession/asgi.py",
+        "        if self._has_begun:\n"
+        "            return False\n"
+        "        import",
+        "        import",
+        ASGI,
+    ),
+    Mutation(
+        "an event loop deletes what has expired",
+        "src/websession/session.py",
+        "                if timeout is not None or self._deleteExpired(\n"
+        "                    session_id, record.version\n"
+        "                ):\n"
+        "                    raise InvalidSessionId(session_id)\n",
+        "                if self._deleteExpired(session_id, record.version):\n"
+        "                    raise InvalidSessionId(session_id)\n",
+        ASGI,
+    ),
+    Mutation(
+        "an event loop moves sessions from another store",
+        "src/websession/web/manager.py",
+        "            and kind.readSession is WebSession.readSession\n",
+        "            and kind.readSession is not None\n",
+        ASGI,
     ),
 ]
 

@@ -129,11 +129,17 @@ class MovingSession(WebSession):
         return call()
 
     def readSession(
-        self, session_id: str, env: Mapping[str, Any] | None = {}
+        self,
+        session_id: str,
+        env: Mapping[str, Any] | None = {},
+        *,
+        timeout: float | None = None,
     ) -> SessionRecord:
-        """See `WebSession.readSession`."""
+        """See `WebSession.readSession`; to move one takes its own time."""
         read = super().readSession
-        return self._after_moving(session_id, lambda: read(session_id, env))
+        return self._after_moving(
+            session_id, lambda: read(session_id, env, timeout=timeout)
+        )
 
     def storeSession(self, session_id: str, session_data: Any) -> str:
         """See `WebSession.storeSession`."""

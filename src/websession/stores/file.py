@@ -221,10 +221,12 @@ class FileStore:
             file.seen = b"", (created, packed, own_idle)
         return outcome == status.OK
 
-    def read(self, session_id: str, now: float) -> SessionRecord:
+    def read(
+        self, session_id: str, now: float, timeout: float | None = None
+    ) -> SessionRecord:
         """See `SessionStore.read`."""
         file = self._recent.get(session_id) or self._file(session_id)
-        raw = file.raw()
+        raw = file.raw(timeout)
         created, stored, env_len, number, flags, own_idle = _origin(raw)
         at = HEADER_LENGTH
         if flags:

@@ -232,8 +232,10 @@ class MappingStore:
             self._put(session_id, now if stored is None else stored, data)
         return True
 
-    def read(self, session_id: str, now: float) -> SessionRecord:
-        """See `SessionStore.read`."""
+    def read(
+        self, session_id: str, now: float, timeout: float | None = None
+    ) -> SessionRecord:
+        """See `SessionStore.read`; nothing is waited for."""
         with self._locked():
             timestamp, data, env = self._get(session_id)
             if env.until is not None:

@@ -72,12 +72,19 @@ class SessionStore(Protocol):
         """
         ...
 
-    def read(self, session_id: str, now: float) -> SessionRecord:
+    def read(
+        self, session_id: str, now: float, timeout: float | None = None
+    ) -> SessionRecord:
         """
         The session as it is, expired or not; with `superseded` set if another
         ID has replaced this one and it can only be read any more.
 
+        Args:
+            timeout: seconds to wait where others are in the way; None: the
+                store's.
+
         Raises:
+            SessionBusy: others were in the way for longer.
             InvalidSessionId: there is none.
             SessionRenewed: another ID has replaced this one, and there is
                 nothing to read.

@@ -138,18 +138,21 @@ class SessionFile:
         self.path = tools.layout.path(self.name)
         self.seen: tuple[bytes, tuple[float, bytes, int] | None] = NOTHING
 
-    def raw(self) -> bytes:
+    def raw(self, timeout: float | None = None) -> bytes:
         """
         The live record, authenticated.
 
+        Args:
+            timeout: seconds to wait for a writer; None: the store's.
+
         Raises:
-            InvalidSessionId, CorruptData, SessionStoreError
+            InvalidSessionId, CorruptData, SessionBusy, SessionStoreError
         """
         tools, name, last = self._tools, self.name, self.seen[0]
+        if timeout is None:
+            timeout = tools.timeout
         try:
-            raw: bytes | None = tools.read(
-                self.path, name, tools.timeout, last
-            )
+            raw: bytes | None = tools.read(self.path, name, timeout, last)
         except status.DamagedFile as damage:
             self._set_aside()
             raise CorruptData(damage.reason) from damage
@@ -175,9 +178,9 @@ class SessionFile:
         if len(raw) + before > _SMALL:
             self._tools.remember(len(raw) - before)
 
-    def current(self, now: float) -> bytes:
+    def current(self, now: float, timeout: float | None = None) -> bytes:
         """The live record, for one that is to follow it."""
-        raw = self.raw()
+        raw = self.raw(timeout)
         if raw[41] & SUPERSEDED:
             self.refuse(status.SUPERSEDED, now)
         return raw
@@ -239,11 +242,11 @@ class SessionFile:
             stored = later(now, stored_at(expected))
             # Another thread may have seen another record meanwhile.
             if not raw.startswith(expected):
-                raw, origin = self.current(now), None
+                raw, origin = self.current(now, timeout), None
                 if not raw.startswith(expected):
                     return None
         if origin is None:
-            origin = origin_of(raw or self.current(now))
+            origin = origin_of(raw or self.current(now, timeout))
         tools, name = self._tools, self.name
         if timeout is None:
             timeout = tools.timeout
@@ -268,7 +271,7 @@ class SessionFile:
             # Not what was remembered, or a clock is behind: look, try again.
             deadline = deadline or Deadline(timeout)
             deadline.check()
-            live = self.current(now)
+            live = self.current(now, timeout)
             origin = origin_of(live)
             stored = later(now, stored_at(live))
         self._remember(header + record[HEADER_LENGTH:], (created, env, own))

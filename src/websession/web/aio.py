@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ..record import SessionRecord
     from .session import Session
 
 __all__ = ["AsyncSession", "Hold", "ReadOnlySession", "in_thread"]
+
+# Seconds that a loop waits for a writer whose record is half written.
+PATIENCE = 0.05
 
 
 async def in_thread(func: Callable[[], Any]) -> Any:
@@ -101,7 +105,28 @@ class AsyncSession(DictSession):
     """
     The session of one request. What may wait for another process or for the
     disk is here for ``await`` too, and then runs in a thread.
+
+    Its first use on the loop gives up with `SessionBusy` when a writer was
+    stopped in the middle of its write; `aload` waits for it.
     """
+
+    def _read(self, session_id: str) -> SessionRecord:
+        if not self._manager.is_quick or not _is_on_loop():
+            return super()._read(session_id)
+        return self._manager.sessions.readSession(
+            session_id, self._env, timeout=PATIENCE
+        )
+
+    async def aload(self) -> None:
+        """
+        Loads it now, if it is not loaded.
+
+        Raises:
+            SessionBusy: a writer is in the way, for the store's
+                ``lock_timeout``.
+        """
+        if self._data is None:
+            await in_thread(self.load)
 
     def mark_accessed(self) -> None:
         """
@@ -122,6 +147,14 @@ class AsyncSession(DictSession):
     ) -> None:
         """See `Session.atomically`; `func` runs in the thread."""
         await in_thread(lambda: self.atomically(func))
+
+
+def _is_on_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class ReadOnlySession(AsyncSession):

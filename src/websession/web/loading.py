@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
+    from ..record import SessionRecord
     from .manager import SessionManager
 
 __all__ = ["BEFORE", "CLEAR", "DURING", "OVER", "SET", "LoadedContents"]
@@ -141,7 +142,7 @@ class LoadedContents:
 
     def _adopt(self, session_id: str) -> None:
         manager = self._manager
-        record = manager.sessions.readSession(session_id, self._env)
+        record = self._read(session_id)
         payload, data = record.payload, record.data
         if type(data) is not dict:
             # A session that was made by hand and holds nothing yet.
@@ -156,6 +157,9 @@ class LoadedContents:
         self._read_only, self._idle = record.superseded, record.idle
         self._is_new = False
         manager.emit("load", session_id)
+
+    def _read(self, session_id: str) -> SessionRecord:
+        return self._manager.sessions.readSession(session_id, self._env)
 
     @staticmethod
     def _as_dict(data: object) -> dict[Any, Any]:
@@ -188,6 +192,7 @@ class LoadedContents:
         """Forgets what this request changed: the next use loads it anew."""
         self._forget()
         self._data = self._to_browser = None
+        self._is_changed = False
 
     def lock(self, timeout: float, label: str = "") -> None:
         """

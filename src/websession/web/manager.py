@@ -65,8 +65,9 @@ class SessionManager:
         cookie: the `SessionCookie`.
         dumps, loads: of the store's serialiser, or of pickle where the store
             does not serialise.
-        is_quick: whether the store reads and replaces in microseconds, if
-            nobody is in the way: files that are not synced.
+        is_quick: whether it reads and replaces in microseconds, if nobody is
+            in the way: files that are not synced, and no session comes from
+            another store.
 
     Raises:
         ValueError: `touch_interval` is negative, or session IDs have
@@ -104,8 +105,11 @@ class SessionManager:
         self.dumps: Callable[[object], bytes] = serializer.dumps
         self.loads: Callable[[bytes], Any] = serializer.loads
         self._is_canonical = serializer.canonical
-        store = self.sessions.sessiondict
-        self.is_quick = getattr(store, "durability", None) == "none"
+        store, kind = self.sessions.sessiondict, type(self.sessions)
+        self.is_quick = (
+            getattr(store, "durability", None) == "none"
+            and kind.readSession is WebSession.readSession
+        )
 
     def open(self, env: Mapping[str, Any]) -> Session:
         """
