@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from websession import _backend
+from websession.disk import backend as backends
 from websession.ids import SESSION_ID_CHARS, alphabet
 
 
@@ -25,7 +25,7 @@ def draw_by_hand(times):
 @pytest.mark.parametrize("name", ["c", "python"])
 @pytest.mark.parametrize("length", [12, 32])
 def test_draw(measure, name, length):
-    draw = _backend.choose(name).draw_id
+    draw = backends.choose(name).draw_id
     chars = alphabet(SESSION_ID_CHARS)
 
     def call(times):

@@ -1,5 +1,5 @@
 """
-Builds ``websession._native`` from the C files beside this one.
+Builds ``websession.disk._native`` from the C files beside this one.
 
 Run by setuptools through ``cffi_modules`` in setup.py. Two environment
 variables matter here:
@@ -83,7 +83,7 @@ def make() -> FFI:
     builder = FFI()
     builder.cdef((HERE / "ws_api.h").read_text())
     builder.set_source(
-        "websession._native",
+        "websession.disk._native",
         '#include <stddef.h>\n#include <stdint.h>\n#include "ws_api.h"\n',
         sources=[f"csrc/{name}" for name in SOURCES],
         include_dirs=["csrc", "build/generated"],

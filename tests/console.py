@@ -12,8 +12,8 @@ import time
 import traceback
 from tempfile import TemporaryFile
 
-from websession import _backend
 from websession.cli import main
+from websession.disk import backend as backends
 from websession.ids import handle
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -90,8 +90,7 @@ class Console:
             sys.stderr = open(2, "w", closefd=False)
             os.environ.clear()
             os.environ.update(self.environment)
-            _backend.backend = _backend.choose()
-            _backend.BACKEND = _backend.backend.NAME
+            backends.BACKEND = backends.choose().NAME
             try:
                 status = main(list(map(str, arguments)))
             except SystemExit as end:

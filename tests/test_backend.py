@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import websession
-from websession import _backend, _backend_py
-from websession import _status as status
+from websession import engine as status
+from websession.disk import backend as backends
+from websession.disk.plain import operations
 
 NO_EXTENSION = os.environ.get("WEBSESSION_TEST_NO_EXTENSION") == "1"
 SOURCE = Path(websession.__file__).resolve().parent
@@ -24,7 +25,7 @@ ID_CHARS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
 def choose_or_skip(name):
     if name == "c" and NO_EXTENSION:
         pytest.skip("WEBSESSION_TEST_NO_EXTENSION is set")
-    return _backend.choose(name)
+    return backends.choose(name)
 
 
 @pytest.fixture(params=["c", "python"])
@@ -35,7 +36,7 @@ def backend_module(request):
 @pytest.fixture
 def extension():
     choose_or_skip("c")
-    from websession import _native
+    from websession.disk import _native
 
     return _native
 
@@ -68,7 +69,7 @@ def printed(code, *options, backend=None):
 
 
 SHOW = "import websession; print(websession.BACKEND)"
-HIDE = "import sys; sys.modules['websession._native'] = None; "
+HIDE = "import sys; sys.modules['websession.disk._native'] = None; "
 
 
 # The choice
@@ -101,7 +102,7 @@ def test_c_without_the_extension_is_an_import_error():
     assert done.stderr.splitlines()[-1].startswith(
         ("ImportError", "ModuleNotFoundError")
     )
-    assert "websession._native" in done.stderr.splitlines()[-1]
+    assert "websession.disk._native" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("choice", ["nonsense", "C", "py", "auto "])
@@ -116,22 +117,22 @@ def test_unknown_backend_is_refused_with_a_list(choice):
 @pytest.mark.parametrize("choice", ["nonsense", ""])
 def test_unknown_name_is_refused_by_choose(choice):
     with pytest.raises(ValueError, match="auto, c, python"):
-        _backend.choose(choice)
+        backends.choose(choice)
 
 
 def test_choose_gives_the_module_of_that_name():
-    assert _backend.choose("python") is _backend_py
-    assert _backend.choose("python").NAME == "python"
+    assert backends.choose("python") is operations
+    assert backends.choose("python").NAME == "python"
 
 
 def test_choose_gives_c_where_it_is_there(extension):
-    assert _backend.choose("c").NAME == "c"
-    assert _backend.choose("c").__name__ == "websession._backend_c"
-    assert _backend.choose("auto") is _backend.choose("c")
+    assert backends.choose("c").NAME == "c"
+    assert backends.choose("c").__name__ == "websession.disk.native"
+    assert backends.choose("auto") is backends.choose("c")
 
 
 def test_result_of_the_choice_is_public():
-    assert _backend.backend.NAME == websession.BACKEND
+    assert backends.default.NAME == websession.BACKEND
     assert websession.BACKEND in ("c", "python")
 
 
@@ -165,7 +166,7 @@ def test_twins_have_the_same_signatures(extension):
     twins = [
         {
             name: str(inspect.signature(each))
-            for name, each in public_functions(_backend.choose(kind)).items()
+            for name, each in public_functions(backends.choose(kind)).items()
         }
         for kind in ("c", "python")
     ]
@@ -234,7 +235,7 @@ def all_modules():
         name = found.name
         if name.endswith("__main__"):
             continue
-        if NO_EXTENSION and name.endswith(("._native", "._backend_c")):
+        if NO_EXTENSION and name.endswith(("._native", ".native")):
             continue
         framework = FRAMEWORKS.get(name)
         if framework is None or find_spec(framework) is not None:
@@ -244,7 +245,7 @@ def all_modules():
 
 def test_walk_finds_the_modules():
     assert {
-        "websession._backend_py",
+        "websession.disk.plain.operations",
         "websession.record",
         "websession.stores.file",
         "websession.stores.mapping",
@@ -325,13 +326,13 @@ def test_import_is_lean(options, backend_module):
     assert "websession.session" in imported
     assert imported & {*SLOW, "collections", "functools", "math"} == set()
     if kind == "c":
-        assert "websession._backend_c" in imported
+        assert "websession.disk.native" in imported
         assert (
             imported
             & {
                 "fcntl",
-                "websession._backend_py",
-                "websession._files",
+                "websession.disk.plain.operations",
+                "websession.disk.plain.files",
                 "zlib",
             }
             == set()
@@ -382,8 +383,8 @@ def test_alphabet_may_have_up_to_all_of_ascii(size, backend_module):
 def test_alphabet_of_an_impossible_size_is_refused(size):
     # In a process of its own, since it may go on for ever.
     code = (
-        "from websession import _backend\n"
-        "backend = _backend.choose()\n"
+        "from websession.disk.backend import choose\n"
+        "backend = choose()\n"
         "try:\n"
         f"    backend.draw_id(12, bytes({size}))\n"
         "except ValueError as error:\n"
@@ -445,9 +446,9 @@ def test_ids_do_not_repeat(backend_module):
 
 FORKED = """
 import os
-from websession import _backend
+from websession.disk import backend as backends
 
-backend = _backend.choose()
+backend = backends.choose()
 backend.draw_id(12, b"0123456789abcdef")
 read_end, write_end = os.pipe()
 for _ in range(2):

@@ -14,8 +14,9 @@ import pytest
 from conftest import NO_EXTENSION
 from support import file_of, session_files, until
 from test_record import NAME, finished, simple
-from websession import CleanUpThread, FileStore, WebSession, _backend
-from websession.stores import sweep
+from websession import CleanUpThread, FileStore, WebSession
+from websession.disk import backend as backends
+from websession.disk import sweep
 
 
 class Counting:
@@ -132,7 +133,7 @@ def test_a_sweep_is_not_due_before_its_time(ws, root, clock, monkeypatch):
         clock.move(1)
     ws.cleanUp()
     monkeypatch.setattr(
-        "websession.stores.sweep.Sweeper._slice",
+        "websession.disk.sweep.Sweeper._slice",
         lambda *args: pytest.fail("a sweep that was not due"),
     )
     for _ in range(59):
@@ -154,7 +155,7 @@ def test_a_failing_sweep_does_not_fail_the_request(
     def fail(*args):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("websession.stores.sweep.Sweeper._slice", fail)
+    monkeypatch.setattr("websession.disk.sweep.Sweeper._slice", fail)
     with caplog.at_level(logging.WARNING, "websession"):
         assert ws.retrieveSession(ws.newSession()) == "_created_"
     assert "Input/output error" in caplog.text
@@ -279,7 +280,7 @@ def test_automatic_slices_note_what_they_did_together(
 
 @pytest.fixture
 def module(backend):
-    return _backend.choose(backend)
+    return backends.choose(backend)
 
 
 def damaged(directory, count):
@@ -314,7 +315,7 @@ def test_what_somebody_has_locked_is_busy_and_there(tmp_path, module, lock):
 def test_a_sweep_in_c_writes_no_further_than_it_may(tmp_path):
     if NO_EXTENSION:
         pytest.skip("this install is meant to be without the extension")
-    from websession._native import ffi, lib
+    from websession.disk._native import ffi, lib
 
     names = damaged(tmp_path, 20)
     room = ffi.new("char[]", b"." * 1000)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from websession import WebSession
-from websession.web import SessionCookie, SessionManager
+from websession.web import Session, SessionCookie, SessionManager
 
 
 def test_by_default_it_is_bound_to_host_and_tls():
@@ -138,11 +138,12 @@ def test_ids_of_all_that_a_cookie_can_carry():
     )
     manager = SessionManager(sessions)
     for _ in range(20):
-        session = manager.open({"wsgi.url_scheme": "https"})
+        session = Session(manager, {"wsgi.url_scheme": "https"})
         session["a"] = 1
         session.commit()
         pair = session.cookie().partition("; ")[0]
-        again = manager.open(
-            {"wsgi.url_scheme": "https", "HTTP_COOKIE": f"b=1; {pair}; c=2"}
+        again = Session(
+            manager,
+            {"wsgi.url_scheme": "https", "HTTP_COOKIE": f"b=1; {pair}; c=2"},
         )
         assert dict(again) == {"a": 1}

@@ -23,8 +23,8 @@ from websession import (
     SessionStoreError,
     WebSession,
 )
+from websession.admin.inspector import Inspector
 from websession.ids import handle
-from websession.stores.inspect import Inspector
 
 
 @contextlib.contextmanager

@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from websession import CorruptData, InvalidSessionId, SessionRenewed, _backend
-from websession._status import DamagedFile
-from websession.record import Keyring
+from websession import (
+    CorruptData,
+    InvalidSessionId,
+    SessionRenewed,
+)
+from websession.disk import backend as backends
+from websession.engine import DamagedFile
+from websession.keyring import Keyring
 from websession.stores import FileStore
 
 HERE = Path(__file__).resolve().parent
@@ -119,7 +124,7 @@ def backend_module(request):
         and os.environ.get("WEBSESSION_TEST_NO_EXTENSION") == "1"
     ):
         pytest.skip("WEBSESSION_TEST_NO_EXTENSION is set")
-    return _backend.choose(request.param)
+    return backends.choose(request.param)
 
 
 def golden(name):

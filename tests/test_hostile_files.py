@@ -20,7 +20,7 @@ from websession import (
     UnsafeStore,
     WebSession,
 )
-from websession.record import Keyring
+from websession.keyring import Keyring
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from websession import (
     CleanUpThread,
     SessionLocked,
     WebSession,
-    _files,
 )
-from websession._files import File
+from websession.disk.plain import files
+from websession.disk.plain.files import File
 
 LONGEST = 30
 
@@ -192,7 +192,7 @@ def test_a_child_knows_nothing_of_other_threads_updates(make_any):
 
     def work(ident):
         assert not updating
-        assert not _files._held
+        assert not files._held
         return in_thread_of(
             ident, lambda: ws.updateSession(sid, lambda data: data + 10)
         )

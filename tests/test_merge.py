@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from websession import WebSession, serializers
-from websession.web import SessionCookie, SessionManager
+from websession.web import Session, SessionCookie, SessionManager
 from websession.web.merge import merge
 
 PICKLE = serializers.get("pickle")
@@ -254,7 +254,7 @@ def manager(make_store):
 
 
 def request_of(manager, session_id):
-    return manager.open({"HTTP_COOKIE": f"sid={session_id}"})
+    return Session(manager, {"HTTP_COOKIE": f"sid={session_id}"})
 
 
 def test_an_untouched_set_does_not_undo_what_another_request_took_away(

@@ -32,11 +32,11 @@ from websession.legacy import (
     CherryPyFiles,
     MovingSession,
     Shelf,
-    carry,
     source,
 )
 from websession.serializers import Serializer
-from websession.stores.transfer import COPIED, GONE, THERE
+from websession.stores import transit
+from websession.stores.transit import COPIED, GONE, THERE, carry
 
 ID = "0123456789" * 4
 STORED = 1.7e9
@@ -85,7 +85,7 @@ def moving(old, make_moving):
 
 def bring(moving, **options):
     options.setdefault("remove", True)
-    return carry.carry(
+    return carry(
         ID, moving._sources[0], moving._store, now=time.time(), **options
     )
 
@@ -222,7 +222,7 @@ def test_what_was_copied_and_has_expired_is_made_anew(tmp_path, make_store):
     source, store = Shelf(path, length=40), make_store()
 
     def bring():
-        return carry.carry(session_id, source, store, now=now[0], remove=False)
+        return carry(session_id, source, store, now=now[0], remove=False)
 
     assert bring() == COPIED
     with contextlib.closing(shelve.open(path)) as opened:
@@ -276,7 +276,7 @@ class Stopped:
         lines: how many there were.
     """
 
-    _files = (carry.__file__, source.__file__)
+    _files = (transit.__file__, source.__file__)
 
     def __init__(self, number, action):
         self._number, self._action = number, action
@@ -324,7 +324,7 @@ class Between:
         self.done = Child(self.attempt).result()
 
     def attempt(self):
-        carry._LOCK_PATIENCE = 0.0
+        transit._LOCK_PATIENCE = 0.0
         try:
             return self.act()
         except SessionLocked:
@@ -433,7 +433,7 @@ class AnotherCopy(Between):
     asks = True
 
     def act(self):
-        carry.carry(ID, self.source, self.store, now=0, remove=False)
+        carry(ID, self.source, self.store, now=0, remove=False)
         return True
 
     def check(self):
@@ -459,7 +459,7 @@ def test_something_between_any_two_lines(store, old, kind, was_copied):
         put(old)
         between = kind(old, store)
         if was_copied:
-            carry.carry(ID, between.source, store, now=0, remove=False)
+            carry(ID, between.source, store, now=0, remove=False)
         ws = MovingSession(store, 0, 0, (), sources=[between.source])
         with Stopped(number, between) as stopped:
             ws.move(ID)
@@ -483,7 +483,7 @@ def test_something_between_any_two_lines(store, old, kind, was_copied):
 def test_a_log_out_of_what_was_copied_before(store, old, kind):
     """By somebody who has no part in moving, when both have been looked at."""
     between = kind(old, store)
-    carry.carry(ID, between.source, store, now=0, remove=False)
+    carry(ID, between.source, store, now=0, remove=False)
     ws = MovingSession(store, 0, 0, (), sources=[between.source])
     remove = between.source.remove
 

@@ -10,7 +10,7 @@ import pytest
 
 from support import in_processes
 from websession import FileStore, SessionStoreError, UnsafeStore, WebSession
-from websession.stores.layout import network_type
+from websession.disk.root import network_type
 
 
 def mode(path):
@@ -274,7 +274,7 @@ def test_network_file_systems_are_told_by_name(monkeypatch, tmp_path):
 
 def test_a_network_file_system_is_refused_unless_allowed(root, monkeypatch):
     monkeypatch.setattr(
-        "websession.stores.layout.network_type", lambda root: "nfs4"
+        "websession.disk.root.network_type", lambda root: "nfs4"
     )
     with pytest.raises(UnsafeStore, match="nfs4"):
         FileStore(root)

@@ -6,8 +6,8 @@ import pytest
 
 from support import at_each_line, file_of
 from websession import FileStore, InvalidSessionId, WebSession
-from websession.stores import sessionfile
-from websession.web import SessionCookie, SessionManager
+from websession.disk import sessionfile
+from websession.web import Session, SessionCookie, SessionManager
 
 LONG, SHORT = 10_000, 50
 
@@ -177,7 +177,7 @@ def visitor(make_session):
 
     def request(change):
         header = "; ".join(f"{key}={value}" for key, value in browser.items())
-        session = manager.open({"HTTP_COOKIE": header})
+        session = Session(manager, {"HTTP_COOKIE": header})
         result = change(session)
         session.commit()
         sent = session.cookie()

@@ -350,7 +350,7 @@ def test_whatever_stands_in_the_note_is_told_in_one_harmless_line(ws, root):
 
 
 def test_only_one_process_sweeps_at_a_time(make_store, clock):
-    from websession.stores.sweep import Election
+    from websession.disk.sweep import Election
 
     store = make_store()
     ws = WebSession(store, 0, 100, clock=clock)

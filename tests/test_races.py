@@ -25,14 +25,14 @@ from websession import (
     SessionBusy,
     UnsafeStore,
     WebSession,
-    _backend,
 )
-from websession import _status as status
+from websession import engine as status
+from websession.disk import backend as backends
 
 
 @pytest.fixture
 def module(backend):
-    return _backend.choose(backend)
+    return backends.choose(backend)
 
 
 def put(path):

@@ -16,13 +16,13 @@ from websession import (
     CorruptData,
     SessionBusy,
     SessionStoreError,
-    _backend,
     record,
 )
-from websession import _status as status
-from websession._status import DamagedFile
+from websession import engine as status
+from websession.disk import backend as backends
+from websession.engine import DamagedFile
+from websession.keyring import Keyring
 from websession.record import (
-    Keyring,
     is_expired,
     slot_size,
     slot_start,
@@ -50,14 +50,14 @@ def backend_module(request):
         and os.environ.get("WEBSESSION_TEST_NO_EXTENSION") == "1"
     ):
         pytest.skip("WEBSESSION_TEST_NO_EXTENSION is set")
-    return _backend.choose(request.param)
+    return backends.choose(request.param)
 
 
 @pytest.fixture(scope="module")
 def both():
     if os.environ.get("WEBSESSION_TEST_NO_EXTENSION") == "1":
         pytest.skip("WEBSESSION_TEST_NO_EXTENSION is set")
-    return _backend.choose("c"), _backend.choose("python")
+    return backends.choose("c"), backends.choose("python")
 
 
 @pytest.fixture(scope="module")
@@ -445,7 +445,7 @@ def history(monkeypatch, path, steps):
     force then; and these states by number. A step is the size of a state that
     is stored, or, negative, of one whose writer is killed in the middle.
     """
-    python = _backend.choose("python")
+    python = backends.choose("python")
     where = put(path, finished(simple(b"@")).ljust(1024, b"\0"))
     states = {1: finished(simple(b"@"))}
     seen = [(path.read_bytes(), 1)]

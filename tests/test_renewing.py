@@ -25,9 +25,9 @@ from websession import (
     SessionTooLarge,
     WebSession,
 )
+from websession.admin.inspector import Inspector
 from websession.ids import handle
-from websession.stores.inspect import Inspector
-from websession.web import SessionCookie, SessionManager
+from websession.web import Session, SessionCookie, SessionManager
 
 ENV = {"REMOTE_ADDR": "192.0.2.1"}
 SOURCE = str(Path(websession.__file__).parent)
@@ -78,7 +78,7 @@ def test_during_grace_the_old_id_says_that_it_was_renewed(
 
 
 def test_the_record_of_the_old_id_holds_nothing(ws, backend):
-    from websession._backend import choose
+    from websession.disk.backend import choose
 
     old, _ = chain(ws, 1)
     path = os.fsencode(file_of(ws.sessiondict.path, old))
@@ -438,7 +438,7 @@ def is_refused(ws, session_id):
 # What comes between two system calls that others can see.
 STEPS = (
     "renewing.py", "file.py", "sessionfile.py", "succession.py",
-    "_backend_py.py", "_files.py",
+    "operations.py", "files.py",
 )  # fmt: skip
 
 
@@ -664,7 +664,7 @@ class Browser:
         self.cookie = cookie
 
     def begin(self):
-        return self.manager.open({"HTTP_COOKIE": self.cookie})
+        return Session(self.manager, {"HTTP_COOKIE": self.cookie})
 
     def end(self, session):
         """Commits; what of the cookie is told to the browser."""

@@ -21,7 +21,7 @@ from websession import (
     WebSession,
 )
 from websession.ids import handle
-from websession.web import SessionCookie, SessionManager
+from websession.web import Session, SessionCookie, SessionManager
 
 
 class Visitor:
@@ -37,7 +37,7 @@ class Visitor:
 
     def begin(self, **env):
         env = {"wsgi.url_scheme": "https", "HTTP_COOKIE": self.cookie, **env}
-        return self.manager.open(env)
+        return Session(self.manager, env)
 
     def end(self, session):
         """The response: the cookie is kept, or thrown away."""

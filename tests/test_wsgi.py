@@ -840,7 +840,7 @@ def test_the_lock_is_given_back_when_the_session_cannot_be_read(root, backend):
     session_id = ws.newSession(data={"n": 1})
     path = file_of(root, session_id)
     manager = SessionManager(ws, cookie=SessionCookie("sid", secure=False))
-    session = manager.open({"HTTP_COOKIE": f"sid={session_id}"})
+    session = Session(manager, {"HTTP_COOKIE": f"sid={session_id}"})
     session.load()
     path.rename(path.with_name("aside"))
     path.mkdir()

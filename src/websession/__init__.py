@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 
-from ._backend import BACKEND
+from .disk.backend import BACKEND
 from .exceptions import (
     BadSessionId,
     CorruptData,

@@ -10,10 +10,10 @@ child, before anything else runs there:
 ===========================  ==============================================
 imports of other threads     are forgotten, and begin anew where the child
                              needs them: nobody will ever finish these
-`_files._held`               the parent's: closed here, not unlocked. An
+`disk.plain.files._held`     the parent's: closed here, not unlocked. An
                              operation that goes on in the child, since a
                              signal handler forked, fails at its next step
-`stores.locks._held`         the parent's: forgotten. Its descriptor is closed
+`disk.lock._held`            the parent's: forgotten. Its descriptor is closed
                              by filelock itself, not unlocked
 `MappingStore`               a copy, like the mapping: what this thread has
                              locked in it stays so, all else is free
@@ -25,8 +25,8 @@ imports of other threads     are forgotten, and begin anew where the child
 These need nothing, since a fork finds them before or after a change and never
 within: `Tools.recent` and what a `SessionFile` remembers (immutable, replaced
 whole; the count of bytes may be off until it is emptied next), the pools of
-`_backend_c` (what another thread had taken is lost), what is made when it is
-first needed (`FileStore._sweeps`, `Layout.keyring`, `serializers._made`,
+`disk.native` (what another thread had taken is lost), what is made when it is
+first needed (`FileStore._sweeps`, `Root.keyring`, `serializers._made`,
 `session_id_re`), counters. IDs and versions are drawn from the system. The
 locks of `logging` are its own business. Threads of `web.aio` belong to
 requests that are the parent's.
@@ -56,11 +56,11 @@ def after_in_child() -> None:
     """Leaves nothing of other threads in a forked child."""
     me = get_ident()
     _forget_imports(me)
-    if files := _loaded("_files"):
+    if files := _loaded("disk.plain.files"):
         for file in list(files._held.values()):
             file.forsake()
         files._held.clear()
-    if locks := _loaded("stores.locks"):
+    if locks := _loaded("disk.lock"):
         locks._held.clear()
     if mapping := _loaded("stores.mapping"):
         for store in list(mapping.stores):

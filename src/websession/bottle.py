@@ -24,6 +24,7 @@ from .web import refusal
 from .web.body import Body, is_made
 from .web.headers import to_set
 from .web.manager import SessionManager
+from .web.session import Session
 from .wsgi import SessionMiddleware
 
 TYPE_CHECKING = False
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from .web.session import Session
 
 __all__ = ["SessionPlugin"]
 
@@ -129,7 +129,7 @@ class SessionPlugin:
                     kwargs[self._keyword] = session
                 return self._inside(session, callback, args, kwargs)
             # The route of an application that was merged into another one.
-            session = self.manager.open(environ)
+            session = Session(self.manager, environ)
             if wanted:
                 kwargs[self._keyword] = session
             with _as_request_session(environ, session):

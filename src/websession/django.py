@@ -49,10 +49,9 @@ from .exceptions import (
     SessionStoreError,
     SessionTooLarge,
 )
-from .serializers import Serializer
+from .serializers import Serializer, naming
 from .session import WebSession
 from .web.aio import PATIENCE
-from .web.culprit import naming
 from .web.manager import SessionManager, as_websession, lifetime_in_seconds
 from .web.merge import merge
 from .web.morsel import partition

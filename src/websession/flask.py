@@ -22,11 +22,10 @@ except ImportError as error:
 
 from . import _tagged_json
 from .exceptions import SessionException
-from .serializers import Serializer
+from .serializers import Serializer, naming
 from .web import refusal
 from .web.body import Body
 from .web.cookie import SessionCookie
-from .web.culprit import naming
 from .web.dictsession import DictSession
 from .web.events import log_event
 from .web.manager import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from . import _backend, ids
+from . import ids
 from .exceptions import (
     BadSessionId,
     GenerateIDError,
@@ -15,6 +15,7 @@ from .exceptions import (
     WeakSessionIDWarning,
 )
 from .record import SessionRecord
+from .stores.base import SessionStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .serializers import Serializer
-    from .stores.protocol import SessionStore
 
 __all__ = ["SESSION_CROSSCHECKVARS", "SessionPolicy"]
 
@@ -118,10 +118,8 @@ class SessionPolicy:
         )
         self._warn_of_weak_ids()
         self.sessiondict, self._store, self._is_mapping = self._open(dictobj)
-        self.serializer = getattr(self._store, "serializer", None)
-        self._draw_id = getattr(
-            self._store, "draw_id", _backend.backend.draw_id
-        )
+        self.serializer = self._store.serializer
+        self._draw_id = self._store.draw_id
         self.expireDeactivate = _limit("expireDeactivate", expireDeactivate)
         self.expireRemove = _limit("expireRemove", expireRemove)
         self.maxLifetime = _limit("maxLifetime", maxLifetime)
@@ -143,7 +141,7 @@ class SessionPolicy:
 
             store = FileStore(dictobj)
             return store, store, False
-        if hasattr(dictobj, "commit") and hasattr(dictobj, "entries"):
+        if isinstance(dictobj, SessionStore):
             return dictobj, dictobj, False
         from .stores.mapping import MappingStore
 

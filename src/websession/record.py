@@ -1,5 +1,5 @@
 """
-A session's bytes: records, slots and the MAC, as csrc/FORMAT.md describes.
+A session's bytes: records and slots, as csrc/FORMAT.md describes.
 
 This is the readable reference of the format, with `_slots`, which tells the
 live one of several records. The C backend has the same in slots.c, and tests
@@ -8,25 +8,17 @@ hold the two against each other.
 
 from __future__ import annotations
 
-from _operator import _compare_digest as compare_digest
 from _operator import itemgetter
 from struct import Struct
 
-try:
-    from _blake2 import blake2b  # as in ids.py: leaner than hashlib
-except ImportError:
-    from hashlib import blake2b
-
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = [
     "HEADER_LENGTH",
     "MAGIC",
     "PAGE",
     "SUPERSEDED",
-    "Keyring",
+    "SessionInfo",
     "SessionRecord",
     "has_finite_times",
     "is_expired",
@@ -50,7 +42,6 @@ SUPERSEDED = 1
 # over it; its modification time does not tell when it is over.
 MODE_SUPERSEDED, MODE_OWN_LIMIT = 0o100, 0o1000
 CLOCK_SLACK = 3600.0
-MIN_SECRET_LENGTH = 16
 
 # magic, crc, sequence, created, stored, env and data length, serialiser,
 # flags, reserved, idle limit, MAC
@@ -58,8 +49,8 @@ HEADER = Struct("<4sIQddIIBB2sI16s")
 # The parts that writing and reading need: what stands before the creation time
 # (the backends fill in CRC and sequence number); creation time to idle limit;
 # and of these those that a reader wants.
-_BEGIN = MAGIC + bytes(12)
-_pack_fields = Struct("<ddIIBB2xI").pack
+BEGIN = MAGIC + bytes(12)
+pack_fields = Struct("<ddIIBB2xI").pack
 ORIGIN = Struct("<16xddI4xBB2xI")
 _unpack_lengths = Struct("<32xIIxB").unpack_from
 _unpack_times = Struct("<16xdd").unpack_from
@@ -105,6 +96,41 @@ class SessionRecord(tuple[object, ...]):
         superseded = property(itemgetter(5))
         payload = property(itemgetter(6))
         idle = property(itemgetter(7))
+
+
+class SessionInfo:
+    """
+    What may be known of a session without its ID.
+
+    Attributes:
+        handle: 32 hex digits, derived from the ID; does not lead back to it.
+        created: seconds since the epoch.
+        stored: when it was last stored or touched, seconds since the epoch.
+        size: bytes of the serialised data; None if it is not serialised.
+        idle: the session's own idle limit, whole seconds; 0: it has none.
+    """
+
+    __slots__ = ("created", "handle", "idle", "size", "stored")
+
+    def __init__(
+        self,
+        handle: str,
+        created: float,
+        stored: float,
+        size: int | None,
+        idle: int = 0,
+    ) -> None:
+        self.handle = handle
+        self.created = created
+        self.stored = stored
+        self.size = size
+        self.idle = idle
+
+    def __repr__(self) -> str:
+        return (
+            f"SessionInfo(handle={self.handle!r}, created={self.created!r}, "
+            f"stored={self.stored!r}, size={self.size!r}, idle={self.idle!r})"
+        )
 
 
 def is_expired(
@@ -165,88 +191,3 @@ def right_mode(record: bytes) -> int:
     _, _, _, _, flags, idle = ORIGIN.unpack_from(record)
     mode = MODE_OWN_LIMIT if idle else 0
     return 0o600 | mode | (MODE_SUPERSEDED if flags & SUPERSEDED else 0)
-
-
-class Keyring:
-    """
-    Makes and checks the MAC of records.
-
-    Args:
-        secrets: each at least 16 bytes; the last one signs, all verify. Each
-            is derived to 32 bytes first, so any length and form will do.
-        store_id: the random ID of the store, so that a record of one store is
-            nothing in another.
-
-    Raises:
-        ValueError: no secret, or a short one.
-    """
-
-    def __init__(self, secrets: Sequence[bytes], store_id: bytes) -> None:
-        keys = [self.derive(secret) for secret in secrets]
-        if not keys:
-            raise ValueError("at least one secret is needed")
-        *self._older_states, self._sign_state = [
-            blake2b(store_id, key=key, digest_size=16) for key in keys
-        ]
-
-    @staticmethod
-    def derive(secret: bytes) -> bytes:
-        """The 32-byte key of a secret; ValueError if it is too short."""
-        if len(secret) < MIN_SECRET_LENGTH:
-            raise ValueError(
-                f"a secret needs at least {MIN_SECRET_LENGTH} bytes"
-            )
-        return blake2b(
-            secret, digest_size=32, person=b"websession-key"
-        ).digest()
-
-    @classmethod
-    def fingerprint(cls, secret: bytes) -> str:
-        """16 hex digits that tell whether two secrets are the same."""
-        key = cls.derive(secret)
-        return blake2b(
-            key, digest_size=8, person=b"websession-fpr"
-        ).hexdigest()
-
-    def pack(
-        self,
-        name: bytes,
-        created: float,
-        stored: float,
-        env: bytes,
-        data: bytes,
-        serializer: int,
-        supersede: bytes = b"",
-        idle: int = 0,
-    ) -> bytes:
-        """
-        A record ready for a backend, which fills in sequence number and CRC.
-
-        Args:
-            supersede: 24 bytes, see `SUPERSEDE`, or nothing.
-            idle: the session's own idle limit, whole seconds; 0: none.
-        """
-        payload = supersede + env + data
-        flags = SUPERSEDED if supersede else 0
-        fields = _pack_fields(
-            created, stored, len(env), len(data), serializer, flags, idle
-        )
-        state = self._sign_state.copy()
-        state.update(name + MAGIC + fields)
-        state.update(payload)
-        return _BEGIN + fields + state.digest() + payload
-
-    def verifies(self, name: bytes, raw: bytes) -> bool:
-        """Whether one of the secrets has signed this record."""
-        signed = name + raw[:4] + raw[16:48] + raw[64:]
-        mac = raw[48:64]
-        state = self._sign_state.copy()
-        state.update(signed)
-        if compare_digest(state.digest(), mac):
-            return True
-        for older in self._older_states:
-            state = older.copy()
-            state.update(signed)
-            if compare_digest(state.digest(), mac):
-                return True
-        return False

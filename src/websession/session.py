@@ -9,7 +9,7 @@ import time
 from .exceptions import CorruptData, InvalidSessionId, SessionExpired
 from .policy import SESSION_CROSSCHECKVARS, own_limit
 from .renewing import RenewingSession
-from .stores.keep import ClosedStore
+from .stores.base import ClosedStore
 from .updating import strand, updating
 
 TYPE_CHECKING = False
@@ -81,7 +81,7 @@ class WebSession(RenewingSession):
         self._store.close()
         if not hasattr(self.sessiondict, "close"):
             self.sessiondict = None
-            self._store = ClosedStore()
+            self._store = ClosedStore()  # type: ignore[assignment]
 
     def newSession(
         self,

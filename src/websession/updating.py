@@ -16,7 +16,7 @@ from .exceptions import (
 )
 from .policy import SessionPolicy, own_limit
 from .record import SessionRecord, is_expired
-from .stores.keep import KEEP, NoGuard
+from .stores.base import KEEP, NoGuard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
-    from .stores.keep import SessionInfo
+    from .record import SessionInfo
 
 __all__ = ["LONGEST_UPDATE", "UpdatingSession", "strand", "updating"]
 

@@ -14,7 +14,7 @@ from conftest import missing
 from console import plain
 from support import Child
 from test_disk import mounted
-from websession.stores import fitness, trials
+from websession.admin import doctor, probes
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_as_a_user_who_may_not_write(tmp_path, backend):
 
     def look():
         os.setuid(65534)
-        return [tuple(each) for each in fitness.examine(str(path), False)]
+        return [tuple(each) for each in doctor.examine(str(path), False)]
 
     found = Child(look).result()
     errors = [what for level, what, _ in found if level == "error"]
@@ -221,7 +221,7 @@ def test_a_disk_without_a_journal(tmp_path, kind, options, warned):
 
     def look(place, user):
         os.setuid(user)
-        return [tuple(each) for each in fitness.examine(str(place), False)]
+        return [tuple(each) for each in doctor.examine(str(place), False)]
 
     with disk_of(kind, disk, *options):
         (disk / "theirs").mkdir(mode=0o700)
@@ -237,20 +237,20 @@ def test_a_disk_without_a_journal(tmp_path, kind, options, warned):
 def test_a_network_file_system(checks, root, ws, monkeypatch, backend):
     """Such as the system names them; none can be mounted in a test."""
     monkeypatch.setattr(
-        fitness, "mount_of", lambda place: ("/net", "nfs4", "rw")
+        doctor, "mount_of", lambda place: ("/net", "nfs4", "rw")
     )
-    monkeypatch.setattr(fitness, "network_type", lambda place: "nfs4")
+    monkeypatch.setattr(doctor, "network_type", lambda place: "nfs4")
     for allowed, level in (False, "error"), (True, "warning"):
         found = {
             each.what: each.level
-            for each in fitness.examine(str(root), allowed)
+            for each in doctor.examine(str(root), allowed)
         }
         assert found["a network file system: nfs4 on /net"] == level
 
 
 def test_trials_notice_what_is_wrong(tmp_path, monkeypatch):
     """Each against a file system that lies."""
-    flock, utime, chmod = trials.fcntl.flock, os.utime, os.chmod
+    flock, utime, chmod = probes.fcntl.flock, os.utime, os.chmod
     where = str(tmp_path)
 
     def level(trial):
@@ -259,36 +259,36 @@ def test_trials_notice_what_is_wrong(tmp_path, monkeypatch):
             path.unlink()
         return found.level
 
-    assert level(trials.locks) == "ok"
-    monkeypatch.setattr(trials.fcntl, "flock", lambda *args: None)
-    assert level(trials.locks) == "error"
-    monkeypatch.setattr(trials.fcntl, "flock", flock)
+    assert level(probes.locks) == "ok"
+    monkeypatch.setattr(probes.fcntl, "flock", lambda *args: None)
+    assert level(probes.locks) == "error"
+    monkeypatch.setattr(probes.fcntl, "flock", flock)
 
-    assert level(trials.times) == "ok"
+    assert level(probes.times) == "ok"
     monkeypatch.setattr(
         os, "utime", lambda path, times: utime(path, (int(times[0]),) * 2)
     )
-    assert level(trials.times) == "note"
+    assert level(probes.times) == "note"
     monkeypatch.setattr(os, "utime", utime)
 
-    assert level(trials.modes) == "ok"
+    assert level(probes.modes) == "ok"
     monkeypatch.setattr(os, "chmod", lambda path, mode: chmod(path, 0o777))
-    assert level(trials.modes) == "error"
+    assert level(probes.modes) == "error"
     monkeypatch.setattr(os, "chmod", chmod)
 
-    assert level(trials.exclusive) == "ok"
+    assert level(probes.exclusive) == "ok"
     original = open
 
     def lying(path, mode="r"):
         return original(path, "w" if mode == "x" else mode)
 
-    monkeypatch.setattr(trials, "open", lying, raising=False)
-    assert level(trials.exclusive) == "error"
-    monkeypatch.delattr(trials, "open")
+    monkeypatch.setattr(probes, "open", lying, raising=False)
+    assert level(probes.exclusive) == "error"
+    monkeypatch.delattr(probes, "open")
 
-    assert level(trials.in_place) == "ok"
+    assert level(probes.in_place) == "ok"
     monkeypatch.setattr(os, "pread", lambda fd, length, at: bytes(length))
-    assert level(trials.in_place) == "error"
+    assert level(probes.in_place) == "error"
 
 
 def test_a_trial_waits_for_both_of_its_processes(tmp_path, monkeypatch):
@@ -297,8 +297,8 @@ def test_a_trial_waits_for_both_of_its_processes(tmp_path, monkeypatch):
     def full(path, mode="r"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
-    monkeypatch.setattr(trials, "open", full, raising=False)
-    (found,) = trials.exclusive(str(tmp_path))
+    monkeypatch.setattr(probes, "open", full, raising=False)
+    (found,) = probes.exclusive(str(tmp_path))
     assert found.what == "two processes could not make files here"
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)

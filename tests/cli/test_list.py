@@ -15,8 +15,8 @@ import pytest
 from console import handle_of
 from support import file_of
 from websession import FileStore, WebSession
+from websession.admin.inspector import StoredSession
 from websession.cli.sorting import in_order
-from websession.stores.inspect import StoredSession
 
 
 @pytest.fixture

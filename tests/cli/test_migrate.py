@@ -15,8 +15,8 @@ import pytest
 from console import handle_of, plain
 from support import file_of, in_processes, session_files, until
 from websession import CorruptData, FileStore, InvalidSessionId, WebSession
+from websession.admin.inspector import Inspector
 from websession.record import record_length
-from websession.stores.inspect import Inspector
 
 SECRET, OTHER = "the secret of one store", "the secret of another"
 

@@ -14,10 +14,11 @@ from websession import (
     SessionStoreError,
     WebSession,
 )
+from websession.admin.copy import resign
+from websession.admin.inspector import Inspector
 from websession.ids import handle
-from websession.record import Keyring
-from websession.stores.inspect import Inspector
-from websession.stores.transfer import COPIED, resign
+from websession.keyring import Keyring
+from websession.stores.transit import COPIED
 
 OLD, NEW = "the old secret of a store", "the new secret of a store"
 

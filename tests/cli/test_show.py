@@ -13,9 +13,9 @@ import pytest
 from console import handle_of
 from support import Child, Interposed, file_of, in_processes
 from websession import FileStore, InvalidSessionId, WebSession
+from websession.admin.inspector import Inspector
 from websession.flask import tagged_json
-from websession.record import MIN_SECRET_LENGTH
-from websession.stores.inspect import Inspector
+from websession.keyring import MIN_SECRET_LENGTH
 
 DATA = {
     "user": "ann",

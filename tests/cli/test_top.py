@@ -13,8 +13,8 @@ import pytest
 from console import handle_of, plain
 from support import file_of
 from websession import WebSession
-from websession.stores.activity import Activity
-from websession.stores.inspect import Inspector
+from websession.admin.inspector import Inspector
+from websession.admin.watch import Activity
 
 
 @pytest.fixture

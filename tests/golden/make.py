@@ -12,9 +12,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from websession import _backend
+from websession.disk import backend as backends
 from websession.ids import handle
-from websession.record import HEADER_LENGTH, Keyring
+from websession.keyring import Keyring
+from websession.record import HEADER_LENGTH
 from websession.stores import FileStore
 
 STORE_ID = bytes(range(16))
@@ -183,7 +184,7 @@ def write_count(root):
 
 def main():
     here = Path(__file__).resolve().parent
-    backend = _backend.choose("python")
+    backend = backends.choose("python")
     with tempfile.TemporaryDirectory() as scratch:
         for name in SESSIONS:
             path = Path(scratch, name)

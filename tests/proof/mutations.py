@@ -34,9 +34,9 @@ class Mutation(NamedTuple):
     tests: str
 
 
-PY = "src/websession/_backend_py.py"
+PY = "src/websession/disk/plain/operations.py"
 C = "csrc/session.c"
-WIPE_C, WIPE_PY = "csrc/wipe.c", "src/websession/_wipe.py"
+WIPE_C, WIPE_PY = "csrc/wipe.c", "src/websession/disk/plain/wipe.py"
 KILL, FAULT = "tests/proof/test_kill.py", "tests/proof/test_fault.py"
 POWER = "tests/proof/test_power_loss.py"
 ORDER = "tests/proof/test_linearizable.py"
@@ -47,17 +47,17 @@ LIMIT, RACES = "tests/test_own_limit.py", "tests/test_races.py"
 SHOWN, DOCTOR = "tests/cli/test_terminal.py", "tests/cli/test_doctor.py"
 STOP, DISK = "tests/proof/test_stop.py", "tests/test_disk.py"
 CLEANUP = "tests/test_cleanup.py"
-MOVING, CARRY = "tests/test_moving.py", "src/websession/legacy/carry.py"
+MOVING, CARRY = "tests/test_moving.py", "src/websession/stores/transit.py"
 SOURCE = "src/websession/legacy/source.py"
-TRANSFER = "src/websession/stores/transfer.py"
+TRANSFER = "src/websession/admin/copy.py"
 DICT, SESSION = "tests/test_web_dict.py", "tests/test_session.py"
 WSGI, ASGI = "tests/test_wsgi.py", "tests/frameworks/test_asgi.py"
 RECORD, HOSTILE = "tests/test_record.py", "tests/test_hostile_files.py"
 AT_FORK, INHERITED = "tests/proof/test_fork.py", "tests/test_inherited.py"
 GREENLETS, OPENING = "tests/test_greenlets.py", "tests/test_opening.py"
 FORKED, UPDATING = "src/websession/_fork.py", "src/websession/updating.py"
-LAYOUT = "src/websession/stores/layout.py"
-ONE_FILE = "src/websession/stores/sessionfile.py"
+LAYOUT = "src/websession/disk/root.py"
+ONE_FILE = "src/websession/disk/sessionfile.py"
 
 RENEW = "tests/test_renewing.py"
 MOVING_ON = "tests/frameworks/test_moving_on.py"
@@ -100,7 +100,7 @@ MUTATIONS = [
     ),
     Mutation(
         "an older slot does for readers that meet a torn one, in Python",
-        "src/websession/_slots.py",
+        "src/websession/disk/plain/slots.py",
         "            if not locked:\n                return found\n"
         "            continue",
         "            continue",
@@ -108,7 +108,7 @@ MUTATIONS = [
     ),
     Mutation(
         "no unlock before close",
-        "src/websession/_files.py",
+        "src/websession/disk/plain/files.py",
         "                    self._unlock(fd)",
         "                    pass",
         "tests/test_processes.py",
@@ -123,7 +123,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the compare of compare-and-swap is left out, in Python",
-        "src/websession/_rules.py",
+        "src/websession/disk/plain/rules.py",
         "if expected is not None and live[:HEADER_LENGTH] != expected:",
         "if False:",
         SOAK + " " + ORDER,
@@ -138,14 +138,14 @@ MUTATIONS = [
     ),
     Mutation(
         "the live slot is overwritten, in Python",
-        "src/websession/_rules.py",
+        "src/websession/disk/plain/rules.py",
         "        if slot_size(slot) >= length and slot != apart_from",
         "        if slot_size(slot) >= length",
         POWER,
     ),
     Mutation(
         "the live slot of a small session is overwritten, in Python",
-        "src/websession/_rules.py",
+        "src/websession/disk/plain/rules.py",
         "return 1 if apart_from == 0 else 0",
         "return 0",
         RECORD,
@@ -159,7 +159,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the oldest slot is live, in Python",
-        "src/websession/_slots.py",
+        "src/websession/disk/plain/slots.py",
         "        elif sequence > best:",
         "        elif best < 0:",
         MODEL,
@@ -266,7 +266,7 @@ MUTATIONS = [
     ),
     Mutation(
         "any CRC will do, in Python",
-        "src/websession/_slots.py",
+        "src/websession/disk/plain/slots.py",
         "    elif crc != crc32(raw[8:], crc32(name)) or not has_finite_times"
         "(raw):",
         "    elif not has_finite_times(raw):",
@@ -289,21 +289,21 @@ MUTATIONS = [
     # MAC
     Mutation(
         "any MAC will do",
-        "src/websession/record.py",
+        "src/websession/keyring.py",
         "        for older in self._older_states:",
         "        return True\n        for older in self._older_states:",
         SAFE + " " + HOSTILE,
     ),
     Mutation(
         "a record is verified once for all",
-        "src/websession/stores/sessionfile.py",
+        "src/websession/disk/sessionfile.py",
         "        if raw is last:",
         "        if last:",
         HOSTILE + " tests/test_file_store.py",
     ),
     Mutation(
         "what another process has set is not looked at again",
-        "src/websession/stores/sessionfile.py",
+        "src/websession/disk/sessionfile.py",
         "        self._remember(raw)\n        return raw",
         "        self._remember(raw, self.seen[1])\n        return raw",
         "tests/test_own_limit.py tests/test_file_store.py",
@@ -391,7 +391,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a late store revives an expired session, in Python",
-        "src/websession/_rules.py",
+        "src/websession/disk/plain/rules.py",
         "    if is_expired(created, stored, now, own or idle, lifetime):",
         "    if False:",
         MODEL,
@@ -405,7 +405,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a session's own limit is not looked at, in Python",
-        "src/websession/_rules.py",
+        "src/websession/disk/plain/rules.py",
         "own or idle, lifetime):",
         "idle, lifetime):",
         MODEL,
@@ -420,7 +420,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the sweep goes by the limit of the application, in Python",
-        "src/websession/_sweep_py.py",
+        "src/websession/disk/plain/sweep.py",
         "own or self.idle",
         "self.idle",
         LIMIT,
@@ -457,7 +457,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a shorter limit of its own waits for the common one, in Python",
-        "src/websession/_sweep_py.py",
+        "src/websession/disk/plain/sweep.py",
         "        if info.st_mode & (MODE_SUPERSEDED | MODE_OWN_LIMIT):",
         "        if info.st_mode & MODE_SUPERSEDED:",
         LIMIT,
@@ -471,7 +471,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a long limit is looked at by every sweep, in Python",
-        "src/websession/_sweep_py.py",
+        "src/websession/disk/plain/sweep.py",
         "        if not self.own or 0 < self.limit <= self.own:",
         "        if not self.own:",
         LIMIT,
@@ -486,7 +486,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a sweep shares its lock, in Python",
-        "src/websession/_sweep_py.py",
+        "src/websession/disk/plain/sweep.py",
         "opened.lock(LOCK_EX, 0)",
         "opened.lock(1, 0)",
         CLEANUP,
@@ -500,7 +500,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a sweep waits for locks, in Python",
-        "src/websession/_sweep_py.py",
+        "src/websession/disk/plain/sweep.py",
         "opened.lock(LOCK_EX, 0)",
         "opened.lock(LOCK_EX, 1)",
         STOP,
@@ -515,7 +515,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a sweep does not look at the name again, in Python",
-        "src/websession/_sweep_py.py",
+        "src/websession/disk/plain/sweep.py",
         "                if not opened.is_named(file, self.dir_fd):",
         "                if False:",
         STOP,
@@ -543,30 +543,30 @@ MUTATIONS = [
     ),
     Mutation(
         "busy files are not counted, in Python",
-        "src/websession/_sweep_py.py",
+        "src/websession/disk/plain/sweep.py",
         "                swept.busy += 1",
         "                pass",
         CLEANUP,
     ),
     Mutation(
         "everybody sweeps at once",
-        "src/websession/stores/sweep.py",
-        "            if error.status == status.BUSY:\n"
+        "src/websession/disk/sweep.py",
+        "            if error.status == engine.BUSY:\n"
         "                return False",
-        "            if error.status == status.BUSY:\n"
+        "            if error.status == engine.BUSY:\n"
         "                return True",
         "tests/test_processes.py",
     ),
     Mutation(
         "a slice goes on when its time is up",
-        "src/websession/stores/sweep.py",
+        "src/websession/disk/sweep.py",
         "                or took >= self._budget\n",
         "",
         CLEANUP,
     ),
     Mutation(
         "a slice on a slow disk lasts as long as it takes",
-        "src/websession/stores/sweep.py",
+        "src/websession/disk/sweep.py",
         "                or time.perf_counter() - started >= _PATIENCE * "
         "self._budget\n",
         "",
@@ -574,28 +574,28 @@ MUTATIONS = [
     ),
     Mutation(
         "a sweep does not rest",
-        "src/websession/stores/sweep.py",
+        "src/websession/disk/sweep.py",
         "_REST = 20",
         "_REST = 1",
         CLEANUP,
     ),
     Mutation(
         "every slice begins at the first shard",
-        "src/websession/stores/sweep.py",
+        "src/websession/disk/sweep.py",
         "            note.shard = shard\n",
         "            note.shard = 0\n",
         CLEANUP,
     ),
     Mutation(
         "a full disk ends a sweep that cannot note where it was",
-        "src/websession/stores/sweep.py",
+        "src/websession/disk/sweep.py",
         "            if error.errno not in NO_ROOM:\n",
         "            if True:\n",
         DISK,
     ),
     Mutation(
         "where a sweep was is lost if it cannot be noted",
-        "src/websession/stores/sweep.py",
+        "src/websession/disk/sweep.py",
         "            self._unsaved = note, due\n",
         "            pass\n",
         DISK,
@@ -603,28 +603,28 @@ MUTATIONS = [
     # Count
     Mutation(
         "one session too many",
-        "src/websession/stores/ledger.py",
+        "src/websession/disk/ledger.py",
         "if limit and self.total >= limit:",
         "if limit and self.total > limit:",
         MODEL,
     ),
     Mutation(
         "an announced creation is not settled",
-        "src/websession/stores/ledger.py",
+        "src/websession/disk/ledger.py",
         "        if kind == _CREATE and info is not None and _counts(info):",
         "        if False:",
         MODEL + " " + KILL,
     ),
     Mutation(
         "a removal is not announced",
-        "src/websession/stores/ledger.py",
+        "src/websession/disk/ledger.py",
         "        if not self._saves(kind, name):",
         "        if not self._saves(_NOTHING):",
         MODEL + " " + KILL,
     ),
     Mutation(
         "a wrong mark stays, in Python",
-        "src/websession/_sweep_py.py",
+        "src/websession/disk/plain/sweep.py",
         "            wanted &= ~MODE_SUPERSEDED",
         "            pass",
         KILL,
@@ -638,35 +638,35 @@ MUTATIONS = [
     ),
     Mutation(
         "a log-out needs room on the disk",
-        "src/websession/stores/ledger.py",
+        "src/websession/disk/ledger.py",
         "            if error.errno not in NO_ROOM:\n",
         "            if True:\n",
         FAULT + " " + DISK,
     ),
     Mutation(
         "a removal that was not announced stays in the count",
-        "src/websession/stores/ledger.py",
+        "src/websession/disk/ledger.py",
         "            self._settle(*self._unannounced)",
         "            pass",
         FAULT,
     ),
     Mutation(
         "what was settled is not written",
-        "src/websession/stores/ledger.py",
+        "src/websession/disk/ledger.py",
         "        if self._changed:",
         "        if False:",
         "tests/test_format.py",
     ),
     Mutation(
         "whoever knew no limit does not look again",
-        "src/websession/stores/count.py",
+        "src/websession/disk/count.py",
         "            if access(path, F_OK):",
         "            if False:",
         STOP,
     ),
     Mutation(
         "a creation is announced in a damaged count",
-        "src/websession/stores/ledger.py",
+        "src/websession/disk/ledger.py",
         "        if self._good:\n            self._save(_CREATE, name)",
         "        if True:\n            self._save(_CREATE, name)",
         "tests/test_concurrency.py",
@@ -690,8 +690,8 @@ MUTATIONS = [
     ),
     Mutation(
         "a removal is not made durable",
-        "src/websession/stores/sessionfile.py",
-        "        if outcome == status.OK and tools.durability == 2:",
+        "src/websession/disk/sessionfile.py",
+        "        if outcome == engine.OK and tools.durability == 2:",
         "        if False:",
         POWER,
     ),
@@ -752,7 +752,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a log-out begins with the old ID",
-        "src/websession/stores/succession.py",
+        "src/websession/disk/succession.py",
         "        header, successor = _look(store, name)\n",
         "        header, successor = _look(store, name)\n"
         "        if successor:\n"
@@ -761,7 +761,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a log-out looks once whether a new ID has followed",
-        "src/websession/stores/succession.py",
+        "src/websession/disk/succession.py",
         "        outcome = _unlink(store, name, durable)\n",
         "        outcome = _unlink(\n"
         "            store, name, durable, marked=bool(followed)\n"
@@ -777,21 +777,21 @@ MUTATIONS = [
     ),
     Mutation(
         "a snapshot outlives the successor of its successor",
-        "src/websession/stores/succession.py",
+        "src/websession/disk/succession.py",
         "        if not info.st_mode & MODE_SUPERSEDED:",
         "        if True:",
         RENEW,
     ),
     Mutation(
         "a mark that a crash left ends the session before",
-        "src/websession/stores/succession.py",
+        "src/websession/disk/succession.py",
         "            return steps  # marked",
         "            return 0  # marked",
         RENEW,
     ),
     Mutation(
         "the old ID reads after a second new one",
-        "src/websession/stores/sessionfile.py",
+        "src/websession/disk/sessionfile.py",
         "        if steps > 1 or raw[36:40] == _NO_DATA:",
         "        if raw[36:40] == _NO_DATA:",
         RENEW,
@@ -859,13 +859,13 @@ MUTATIONS = [
     Mutation(
         "a killed mover's empty file is a session",
         "src/websession/stores/file.py",
-        "        if outcome == status.EXISTS and file.reap():",
+        "        if outcome == engine.EXISTS and file.reap():",
         "        if False:",
         MOVING,
     ),
     Mutation(
         "an empty file is taken away from who is about to fill it",
-        "src/websession/stores/sweep.py",
+        "src/websession/disk/sweep.py",
         "                file.lock(LOCK_EX, timeout)\n",
         "",
         MOVING,
@@ -992,7 +992,7 @@ MUTATIONS = [
     ),
     Mutation(
         "who names the live record cannot write its env anew, in Python",
-        "src/websession/_rules.py",
+        "src/websession/disk/plain/rules.py",
         "    if expected is None and (\n"
         "        record[at : at + new_env_len] != env or own != new_own\n"
         "    ):",
@@ -1011,7 +1011,7 @@ MUTATIONS = [
     ),
     Mutation(
         "who names the live record may change its creation time, in Python",
-        "src/websession/_rules.py",
+        "src/websession/disk/plain/rules.py",
         "    if live[16:24] != record[16:24]:",
         "    if expected is None and live[16:24] != record[16:24]:",
         RECORD,
@@ -1054,7 +1054,7 @@ MUTATIONS = [
     ),
     Mutation(
         "what is used meanwhile is deleted as old",
-        "src/websession/stores/inspect.py",
+        "src/websession/admin/inspector.py",
         "        return self.delete(name, raw[:HEADER_LENGTH])",
         "        return self.delete(name)",
         "tests/cli/test_show.py",
@@ -1069,14 +1069,14 @@ MUTATIONS = [
     ),
     Mutation(
         "half a key is a key",
-        "src/websession/stores/safety.py",
+        "src/websession/disk/private.py",
         "            while left:\n",
         "            if left:\n",
         FAULT,
     ),
     Mutation(
         "descriptors stay open",
-        "src/websession/_files.py",
+        "src/websession/disk/plain/files.py",
         "                os.close(fd)\n",
         "                pass\n",
         SOAK + " " + FAULT,
@@ -1086,7 +1086,7 @@ MUTATIONS = [
         PY,
         "        _raise(outcome, name)\n        return None\n"
         "    except OSError as error:\n"
-        "        status.fail(status.ERRNO, error.errno or 0, name)",
+        "        engine.fail(engine.ERRNO, error.errno or 0, name)",
         "        _raise(outcome, name)\n        return None\n"
         "    except OSError as error:\n        return None",
         FAULT,
@@ -1100,7 +1100,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a wait counts the sleeps that it asked for, in Python",
-        "src/websession/_files.py",
+        "src/websession/disk/plain/files.py",
         "if timeout <= 0 or interrupting or time.monotonic() >= until:",
         "if (timeout := timeout - wait) <= 0 or interrupting:",
         FAULT,
@@ -1185,21 +1185,21 @@ MUTATIONS = [
     ),
     Mutation(
         "messages have paths as they are",
-        "src/websession/stores/layout.py",
+        "src/websession/disk/root.py",
         "self.shown = printable(os.fsdecode(self.root))",
         "self.shown = os.fsdecode(self.root)",
         "tests/test_opening.py",
     ),
     Mutation(
         "a disk without a journal is as good as others",
-        "src/websession/stores/fitness.py",
+        "src/websession/admin/doctor.py",
         'return file.read().strip() == "<none>"',
         "return False",
         DOCTOR,
     ),
     Mutation(
         "a trial does not wait for a process after one that failed",
-        "src/websession/stores/trials.py",
+        "src/websession/admin/probes.py",
         "statuses = [os.waitpid(child, 0)[1] for child in children]",
         "statuses = [any(os.waitpid(child, 0)[1] for child in children)]",
         DOCTOR,
@@ -1220,7 +1220,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the note of a lock's holder is of any length",
-        "src/websession/stores/locks.py",
+        "src/websession/disk/lock.py",
         "[:_LONGEST_LABEL]",
         "",
         "tests/test_processes.py",
@@ -1242,7 +1242,7 @@ MUTATIONS = [
     ),
     Mutation(
         "key and marker are not synced",
-        "src/websession/stores/safety.py",
+        "src/websession/disk/private.py",
         "                left = left[os.write(fd, left) :]\n"
         "            os.fsync(fd)",
         "                left = left[os.write(fd, left) :]",
@@ -1250,14 +1250,14 @@ MUTATIONS = [
     ),
     Mutation(
         "the names of key and marker are not synced",
-        "src/websession/stores/safety.py",
+        "src/websession/disk/private.py",
         "    sync_directory(os.path.dirname(path))",
         "    pass",
         POWER,
     ),
     Mutation(
         "the name of a new session is not synced",
-        "src/websession/stores/sessionfile.py",
+        "src/websession/disk/sessionfile.py",
         "            sync_directory(tools.layout.directory(self.name))\n"
         "        return outcome",
         "            pass\n        return outcome",
@@ -1265,14 +1265,14 @@ MUTATIONS = [
     ),
     Mutation(
         "the name of a new shard is not synced",
-        "src/websession/stores/sessionfile.py",
+        "src/websession/disk/sessionfile.py",
         "                sync_directory(tools.layout.root)",
         "                pass",
         POWER,
     ),
     Mutation(
         "a list passes over what cannot be opened now",
-        "src/websession/stores/errors.py",
+        "src/websession/engine.py",
         "UNREADABLE = (CorruptData, SessionBusy, UnsafeStore)",
         "UNREADABLE = (CorruptData, SessionStoreError)",
         DISK,
@@ -1513,7 +1513,7 @@ MUTATIONS = [
     Mutation(
         "a log-out from a store that was made anew says nothing",
         ONE_FILE,
-        "        if outcome == status.ABSENT:\n"
+        "        if outcome == engine.ABSENT:\n"
         "            tools.layout.check()\n",
         "",
         OPENING,
@@ -2109,8 +2109,8 @@ MUTATIONS = [
     Mutation(
         "an event loop moves sessions from another store",
         "src/websession/web/manager.py",
-        "            and kind.readSession is WebSession.readSession\n",
-        "            and kind.readSession is not None\n",
+        "            and type(self.sessions).readSession is WebSession",
+        "            and type(self.sessions).readSession is not WebSession",
         ASGI,
     ),
 ]
@@ -2144,7 +2144,7 @@ def compile_extension(place):
             *("cc", "-O2", "-shared", "-fPIC"),
             *(f"-I{include}" for include in includes),
             *sources,
-            *("-o", "src/websession/_native.abi3.so"),
+            *("-o", "src/websession/disk/_native.abi3.so"),
         ],
         cwd=place,
         check=True,

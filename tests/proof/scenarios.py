@@ -20,21 +20,20 @@ from websession import (
     FileStore,
     InvalidSessionId,
     WebSession,
-    _backend,
-    _backend_py,  # noqa: F401
-    _sweep_py,  # noqa: F401
 )
 from websession.cli import main, migrate  # noqa: F401
-from websession.ids import handle
-from websession.legacy import CherryPyFiles, MovingSession
-from websession.stores import (  # noqa: F401
+from websession.disk import (  # noqa: F401
     ledger,
     listing,
-    locks,
+    lock,
     succession,
     sweep,
     sweepnote,
 )
+from websession.disk.plain import operations  # noqa: F401
+from websession.disk.plain import sweep as plain_sweep  # noqa: F401
+from websession.ids import handle
+from websession.legacy import CherryPyFiles, MovingSession
 
 __all__ = ["GONE", "SCENARIOS", "Scenario"]
 
@@ -489,7 +488,7 @@ class Migrate(Move):
 
     def ready(self, root, backend):
         def perform():
-            _backend.backend = _backend.choose(backend)
+            os.environ["WEBSESSION_BACKEND"] = backend
             words = ["--from", "cherrypy", "--unsafe-pickle", "--move"]
             main(["migrate", str(root / "old"), str(root), *words])
 

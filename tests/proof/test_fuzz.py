@@ -26,8 +26,8 @@ from websession import (
     SessionException,
     SessionStoreError,
     WebSession,
-    _backend,
 )
+from websession.disk import backend as backends
 
 pytestmark = pytest.mark.proof
 
@@ -55,8 +55,8 @@ def test_both_backends_read_the_corpus_alike(tmp_path):
     seen = set()
     for entry in CORPUS:
         path.write_bytes(entry.read_bytes()[1:])
-        found = outcome(_backend.choose("c"), os.fsencode(path))
-        assert outcome(_backend.choose("python"), os.fsencode(path)) == found
+        found = outcome(backends.choose("c"), os.fsencode(path))
+        assert outcome(backends.choose("python"), os.fsencode(path)) == found
         seen.add(found[0] if isinstance(found, tuple) else type(found))
     assert {"DamagedFile", "CorruptData", bytes} <= seen
 

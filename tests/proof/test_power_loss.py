@@ -21,8 +21,8 @@ from websession import (
     FileStore,
     InvalidSessionId,
     WebSession,
-    _wipe,
 )
+from websession.disk.plain import wipe
 
 pytestmark = pytest.mark.proof
 
@@ -81,7 +81,7 @@ def test_every_state_of_the_disk_reads_as_a_stored_one(
     need_strace()
     # It is an ioctl in Python, of which a trace does not tell the range: there
     # as on a file system that gives no pages back.
-    monkeypatch.setattr(_wipe, "_punch", lambda *args: False)
+    monkeypatch.setattr(wipe, "_punch", lambda *args: False)
     stored = HISTORIES[history]
     root = tmp_path / "store"
     ws = opened(root, backend, durability)

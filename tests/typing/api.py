@@ -66,7 +66,7 @@ def web(path: Path, app: WSGIApplication) -> WSGIApplication:
         print(event.name, event.handle, event.detail)
 
     manager = SessionManager(path, touch_interval=5, on_event=on_event)
-    session: Session = manager.open({"HTTP_COOKIE": ""})
+    session: Session = Session(manager, {"HTTP_COOKIE": ""})
     session["n"] = [1]
     session.atomically(lambda data: data.update(n=2))
     session.regenerate(grace=0, readable=True)

@@ -7,8 +7,8 @@ from __future__ import annotations
 import argparse
 import os
 
+from ..admin.inspector import Inspector
 from ..exceptions import printable
-from ..stores.inspect import Inspector
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -85,10 +85,10 @@ def _measure(
     place: str, options: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
     """By contestant and operation, microseconds."""
-    from .. import _backend
+    from ..disk.backend import BACKEND
 
     backends = ["python"]
-    if _backend.BACKEND == "c":
+    if BACKEND == "c":
         backends.insert(0, "c")
     # Each with the IDs of its sessions.
     contestants = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ..stores.fitness import examine
+from ..admin.doctor import examine
 from .arguments import add_json, add_path, path_of
 from .output import level, print_json, say
 

@@ -8,7 +8,7 @@ import argparse
 import os
 import time
 
-from ..stores.census import Census, Distribution, take
+from ..admin.stats import Census, Distribution, room, take
 from .arguments import add_json, add_path, inspector
 from .output import age, bar, moment, pairs, print_json, progress, say, size
 
@@ -16,8 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..stores.inspect import Inspector
-    from ..stores.sweepnote import SweepNote
+    from ..admin.inspector import Inspector
+    from ..disk.sweepnote import SweepNote
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -60,17 +60,6 @@ def _run(options: argparse.Namespace) -> int:
     else:
         _print(store, census)
     return 3 if census.unreadable else 0
-
-
-def room(store: Inspector) -> dict[str, int]:
-    """What is left on the file system, for this user."""
-    found = os.statvfs(store.layout.root)
-    return {
-        "bytes": found.f_bavail * found.f_frsize,
-        "of_bytes": found.f_blocks * found.f_frsize,
-        "files": found.f_favail,
-        "of_files": found.f_files,
-    }
 
 
 def _as_json(store: Inspector, census: Census) -> dict[str, object]:

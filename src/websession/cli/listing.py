@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..stores.inspect import Inspector, StoredSession
+    from ..admin.inspector import Inspector, StoredSession
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 

@@ -9,12 +9,13 @@ import os
 import time
 
 from .. import serializers
+from ..admin.copy import Transfer
+from ..admin.inspector import Inspector
 from ..exceptions import SessionException
 from ..ids import handle
 from ..serializers import Serializer
 from ..stores.file import FileStore
-from ..stores.inspect import Inspector
-from ..stores.transfer import COPIED, GONE, THERE, Transfer
+from ..stores.transit import COPIED, GONE, THERE
 from .arguments import Refused, add_json, duration, secret_in, secrets_of
 from .output import complain, print_json, progress, say
 
@@ -304,7 +305,7 @@ def _legacy_jobs(
 def _carry(
     source: LegacySource, target: FileStore, session_id: str, move: bool
 ) -> Callable[[], str]:
-    from ..legacy.carry import carry
+    from ..stores.transit import carry
 
     return lambda: carry(
         session_id, source, target, now=time.time(), remove=move

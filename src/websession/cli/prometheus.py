@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import os
 
+from ..admin.stats import Census, Distribution, room
 from ..exceptions import printable
-from ..stores.census import Census, Distribution
-from .info import room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..stores.inspect import Inspector
+    from ..admin.inspector import Inspector
 
 __all__ = ["exposition"]
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import argparse
 
+from ..admin.copy import resign, use_application
 from ..exceptions import CorruptData, SessionStoreError
-from ..record import Keyring
-from ..stores.transfer import COPIED, GONE, THERE, resign, use_application
+from ..keyring import Keyring
+from ..stores.transit import COPIED, GONE, THERE
 from .arguments import Refused, add_json, add_path, inspector, secrets_of
 from .output import complain, print_json, progress, say
 

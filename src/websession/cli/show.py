@@ -17,7 +17,7 @@ from .output import age, moment, pairs, print_json, progress, say, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..stores.inspect import Inspector, StoredSession
+    from ..admin.inspector import Inspector, StoredSession
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 

@@ -8,7 +8,7 @@ import heapq
 import struct
 import tempfile
 
-from ..stores.inspect import StoredSession
+from ..admin.inspector import StoredSession
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import argparse
 import sys
 import time
 
-from ..stores.sweepnote import Tally
+from ..disk.sweepnote import Tally
 from .arguments import (
     Refused,
     add_json,
@@ -21,7 +21,7 @@ from .output import age, print_json, progress, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..stores.inspect import Inspector
+    from ..admin.inspector import Inspector
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 

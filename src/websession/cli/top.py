@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 
-from ..stores.activity import Activity, Moment
+from ..admin.watch import Activity, Moment
 from .arguments import add_json, add_path, duration, inspector, whole
 from .output import age, clear, is_terminal, print_json, say, size, table
 
@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..stores.inspect import Inspector
+    from ..admin.inspector import Inspector
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from ..stores.verify import Verifier
+from ..admin.check import Verifier
 from .arguments import add_json, add_path, inspector
 from .output import print_json, progress, say
 

@@ -13,8 +13,8 @@ expired, give the adapter the `FileStore` alone, or a `WebSession` with
 ``otherIDLengths=True``: sessions that were moved keep their IDs.
 """
 
+from ..stores.transit import LegacySession, LegacySource
 from .moving import MovingSession
-from .source import LegacySession, LegacySource
 from .sources import CacheFiles, CherryPyFiles, DjangoFiles, Shelf
 
 __all__ = [

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..serializers import Serializer
-    from .source import LegacySession, LegacySource
+    from ..stores.transit import LegacySession, LegacySource
 
 __all__ = ["Keeping"]
 

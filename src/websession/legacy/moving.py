@@ -14,8 +14,7 @@ from ..exceptions import (
 )
 from ..ids import handle
 from ..session import WebSession
-from ..stores.transfer import COPIED
-from .carry import carry
+from ..stores.transit import COPIED, carry
 from .keeping import Keeping
 
 TYPE_CHECKING = False
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ..record import SessionRecord
-    from .source import LegacySource
+    from ..stores.transit import LegacySource
 
     T = TypeVar("T")
 

@@ -8,7 +8,6 @@ import contextlib
 import os
 from errno import ELOOP
 from stat import S_ISREG
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..exceptions import (
     CorruptData,
@@ -17,72 +16,18 @@ from ..exceptions import (
     printable,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-__all__ = ["LegacySession", "LegacySource", "SessionFiles"]
+    from ..stores.transit import LegacySession
+
+__all__ = ["SessionFiles"]
 
 _OTHERS_MAY_WRITE = 0o022
 # Ends the name of a file that is about to be removed: with it, its session is
 # found here as before, and by nobody else.
 _ASIDE = ".moving"
-
-
-class LegacySession(NamedTuple):
-    """
-    A session of another store.
-
-    Attributes:
-        data: what the application stored.
-        stored: when, in seconds since the epoch.
-        created: when it was made, if that is known; otherwise `stored`.
-        idle: its own idle limit in whole seconds; 0: none.
-        env: the cross-check variables.
-        version: what is equal only if nothing was stored in between.
-    """
-
-    data: Any
-    stored: float
-    created: float
-    idle: int = 0
-    env: Mapping[str, object] = {}
-    version: object = None
-
-
-class LegacySource(Protocol):
-    """Another store, to be read and emptied."""
-
-    def accepts(self, session_id: str) -> bool:
-        """Whether its IDs look like this."""
-        ...
-
-    def find(self, session_id: str) -> LegacySession | None:
-        """
-        The session; None if there is none, or it has expired.
-
-        Raises:
-            CorruptData: it cannot be decoded.
-            UnsafeStore: others can write to it.
-            SessionStoreError: it cannot be read for another reason.
-        """
-        ...
-
-    def remove(self, session_id: str, version: object = None) -> bool:
-        """
-        Deletes the session.
-
-        Args:
-            version: that `find` gave, if nothing may have been stored since;
-                None: whatever is there.
-
-        Returns:
-            False if there was none, or another version.
-        """
-        ...
-
-    def ids(self) -> Iterator[str]:
-        """The IDs of its sessions, as far as the store knows them."""
-        ...
 
 
 class SessionFiles:

@@ -9,11 +9,12 @@ import struct
 import time
 from datetime import datetime, timezone
 
+from ..disk.lock import file_lock
 from ..exceptions import InvalidSessionId
 from ..ids import SESSION_ID_CHARS
-from ..stores.locks import file_lock
 from ..stores.mapping import CHECKVARS, MappingStore
-from .source import LegacySession, SessionFiles
+from ..stores.transit import LegacySession
+from .source import SessionFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .base import SessionStore
     from .file import FileStore
     from .mapping import MappingStore
-    from .protocol import SessionStore
 
 __all__ = ["FileStore", "MappingStore", "SessionStore"]
 
@@ -25,7 +25,7 @@ def __getattr__(name: str) -> object:
 
         return MappingStore
     if name == "SessionStore":
-        from .protocol import SessionStore
+        from .base import SessionStore
 
         return SessionStore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,8 +11,12 @@ from __future__ import annotations
 import os
 import time
 
-from .. import _backend, serializers
-from .. import _status as status
+from .. import engine, serializers
+from ..disk.backend import choose
+from ..disk.count import SessionCount
+from ..disk.root import Layout
+from ..disk.sessionfile import Tools
+from ..engine import loud
 from ..exceptions import (
     CorruptData,
     InvalidSessionId,
@@ -24,21 +28,18 @@ from ..record import (
     HEADER_LENGTH,
     ORIGIN,
     SUPERSEDE,
+    SessionInfo,
     SessionRecord,
 )
-from .count import SessionCount
-from .errors import loud
-from .keep import KEEP, NoGuard, SessionInfo
-from .layout import Layout
-from .sessionfile import Tools
+from .base import KEEP, SessionStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
-    from .locks import StripeLock
-    from .sweep import Sweeper
+    from ..disk.lock import StripeLock
+    from ..disk.sweep import Sweeper
 
 __all__ = ["FileStore"]
 
@@ -48,13 +49,13 @@ _make = tuple.__new__
 _origin = ORIGIN.unpack_from
 
 
-class FileStore:
+class FileStore(SessionStore):
     """
     Sessions as files that any number of processes share.
 
     Safe for concurrent use by threads and processes, before and after a fork.
-    No descriptor and no lock is held between calls. Satisfies `SessionStore`,
-    whose docstrings say what the methods do.
+    No descriptor and no lock is held between calls. The docstrings of
+    `SessionStore` say what the methods do.
 
     Args:
         path: the directory, ``str``, ``bytes`` or path-like. Made with mode
@@ -114,13 +115,11 @@ class FileStore:
             raise ValueError(f"durability is one of {DURABILITIES}")
         if not 0 < max_size <= LARGEST_MAX_SIZE:
             raise ValueError("max_size is 1 to 32 MiB, in bytes")
-        self._backend = (
-            _backend.backend if backend is None else _backend.choose(backend)
-        )
+        self._backend = choose(backend)
         self._layout = Layout(path, _secrets(secret), shards, allow_network)
-        self._serializer = serializers.get(serializer)
-        self._number = self._serializer.number
-        accepted = [self._serializer, *map(serializers.get, also_accept)]
+        self.serializer = serializers.get(serializer)
+        self._number = self.serializer.number
+        accepted = [self.serializer, *map(serializers.get, also_accept)]
         self._accepted = {each.number: each.loads for each in accepted}
         self._max_size = max_size
         self._count = SessionCount(self._layout, self._backend, lock_timeout)
@@ -150,15 +149,17 @@ class FileStore:
         name: str = self._backend.NAME
         return name
 
+    serializer: serializers.Serializer
+
+    @property
+    def quick(self) -> bool:  # type: ignore[override]
+        """Whether nothing is waited for: files that are not synced."""
+        return self._tools.durability == 0
+
     @property
     def durability(self) -> str:
         """``"none"``, ``"data"`` or ``"full"``."""
         return DURABILITIES[self._tools.durability]
-
-    @property
-    def serializer(self) -> serializers.Serializer:
-        """What new records are written with."""
-        return self._serializer
 
     def draw_id(self, length: int, alphabet: bytes) -> str:
         """A random ID from this store's backend."""
@@ -171,11 +172,11 @@ class FileStore:
         if type(data) is serializers.Encoded:
             payload: bytes = data
         else:
-            payload = self._serializer.dumps(data)
+            payload = self.serializer.dumps(data)
         if len(payload) > self._max_size:
             from .sizes import largest
 
-            keys = largest(payload, self._serializer)
+            keys = largest(payload, self.serializer)
             raise SessionTooLarge(len(payload), self._max_size, keys)
         return payload
 
@@ -201,7 +202,7 @@ class FileStore:
         file = self._file(session_id)
         if created is None:
             created = now
-        packed = self._serializer.dumps(dict(env)) if env else b""
+        packed = self.serializer.dumps(dict(env)) if env else b""
         if stored is None:
             stored = now
         record = self._tools.pack(
@@ -213,13 +214,13 @@ class FileStore:
         outcome = self._count.create(
             file.name, limit, lambda: file.create(record)
         )
-        if outcome == status.EXISTS and file.reap():
+        if outcome == engine.EXISTS and file.reap():
             outcome = self._count.create(
                 file.name, limit, lambda: file.create(record)
             )
-        if outcome == status.OK:
+        if outcome == engine.OK:
             file.seen = b"", (created, packed, own_idle)
-        return outcome == status.OK
+        return outcome == engine.OK
 
     def read(
         self, session_id: str, now: float, timeout: float | None = None
@@ -312,14 +313,14 @@ class FileStore:
             file.name,
             lambda: file.commit(record, header, now, idle, lifetime),
         )
-        if outcome not in (status.OK, status.CONFLICT):
+        if outcome not in (engine.OK, engine.CONFLICT):
             file.refuse(outcome, now)
         file.forget()
-        return written if outcome == status.OK else None
+        return written if outcome == engine.OK else None
 
     def leads_to(self, session_id: str, successor_id: str) -> bool:
         """See `SessionStore.leads_to`."""
-        from .succession import successor_of
+        from ..disk.succession import successor_of
 
         try:
             raw = self._file(session_id).raw()
@@ -340,7 +341,7 @@ class FileStore:
 
     def _sweeper(self) -> Sweeper:
         if self._sweeps is None:
-            from .sweep import Sweeper
+            from ..disk.sweep import Sweeper
 
             self._sweeps = Sweeper(
                 self._layout,
@@ -359,7 +360,7 @@ class FileStore:
     @loud
     def entries(self) -> Iterator[SessionInfo]:
         """See `SessionStore.entries`. Needs no secret; skips damaged files."""
-        from .listing import entries
+        from ..disk.listing import entries
 
         self._layout.check()
         return entries(self._layout, self._backend, self._tools.timeout)
@@ -369,16 +370,9 @@ class FileStore:
         self, session_id: str, timeout: float, label: str = ""
     ) -> StripeLock:
         """See `SessionStore.lock`."""
-        from .locks import StripeLock
+        from ..disk.lock import StripeLock
 
         return StripeLock(self._layout, handle(session_id), timeout, label)
-
-    def updating(self, session_id: str) -> NoGuard:
-        """Nothing: `expected` is exact across processes."""
-        return NoGuard()
-
-    def sync(self) -> None:
-        """Nothing: every write is in the kernel when it returns."""
 
     def close(self) -> None:
         """Forgets what was remembered; no descriptor or lock is ever held."""

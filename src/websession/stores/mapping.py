@@ -20,8 +20,8 @@ from ..exceptions import (
     SessionRenewed,
     printable,
 )
-from ..record import SessionRecord, is_expired, later
-from .keep import KEEP, SessionInfo
+from ..record import SessionInfo, SessionRecord, is_expired, later
+from .base import KEEP, SessionStore
 from .threadlocks import ThreadLock, ThreadLocks
 
 TYPE_CHECKING = False
@@ -59,9 +59,9 @@ class CheckVars(dict[str, object]):
     readable = True
 
 
-class MappingStore:
+class MappingStore(SessionStore):
     """
-    Sessions in a mapping; satisfies `SessionStore`.
+    Sessions in a mapping.
 
     Args:
         mapping: string-keyed, like a dict or a shelve. Values are put in and

@@ -38,7 +38,8 @@ class LoadedContents:
 
     Args:
         manager: the application's.
-        env: the request; see `SessionManager.open`.
+        env: the request as CGI and WSGI describe it: ``HTTP_COOKIE``,
+            ``wsgi.url_scheme``, and the cross-check variables.
     """
 
     # Values until something happens: most requests assign few of them.

@@ -8,18 +8,17 @@ from .. import serializers
 from ..ids import handle
 from ..serializers import Encoded
 from ..session import WebSession
+from ..stores.base import SessionStore
 from .cookie import SessionCookie, check_id_chars
 from .events import SessionEvent, is_logged, log_event
-from .session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any
 
     from ..serializers import Serializer
-    from ..stores.protocol import SessionStore
 
 __all__ = [
     "LIFETIME",
@@ -105,21 +104,10 @@ class SessionManager:
         self.dumps: Callable[[object], bytes] = serializer.dumps
         self.loads: Callable[[bytes], Any] = serializer.loads
         self._is_canonical = serializer.canonical
-        store, kind = self.sessions.sessiondict, type(self.sessions)
         self.is_quick = (
-            getattr(store, "durability", None) == "none"
-            and kind.readSession is WebSession.readSession
+            self.sessions._store.quick
+            and type(self.sessions).readSession is WebSession.readSession
         )
-
-    def open(self, env: Mapping[str, Any]) -> Session:
-        """
-        The session of a request. Looks at nothing before it is used.
-
-        Args:
-            env: the request as CGI and WSGI describe it: ``HTTP_COOKIE``,
-                ``wsgi.url_scheme``, and the cross-check variables.
-        """
-        return Session(self, env)
 
     def to_store(self, encoded: bytes) -> object:
         """What the store is to keep: data of its own, or bytes as they are."""
@@ -173,7 +161,7 @@ def opened(sessions: Any, serializer: str | Serializer = "json") -> Any:
     A `WebSession` or a store as it is; of the path of a directory a
     `FileStore` with `serializer`.
     """
-    if isinstance(sessions, WebSession) or hasattr(sessions, "commit"):
+    if isinstance(sessions, (WebSession, SessionStore)):
         return sessions
     from ..stores.file import FileStore
 

@@ -16,14 +16,15 @@ import tempfile
 import atheris
 
 with atheris.instrument_imports():
-    from websession import _backend_py, _tagged_json
+    from websession import _tagged_json
+    from websession.disk.plain import operations
     from websession.exceptions import SessionException
     from websession.web.cookie import SessionCookie
 
 try:
-    from websession import _backend_c
+    from websession.disk import native
 except ImportError:
-    _backend_c = None
+    native = None
 
 NAME = b"94eb7a80f07d44a42dd084010bb524c9"
 PATH = os.fsencode(tempfile.mkstemp()[1])
@@ -40,10 +41,10 @@ def outcome(backend):
 def session_file(data):
     with open(PATH, "wb") as file:
         file.write(data)
-    found = outcome(_backend_py)
+    found = outcome(operations)
     assert found is None or isinstance(found, str) or found in data
-    if _backend_c is not None:
-        assert outcome(_backend_c) == found
+    if native is not None:
+        assert outcome(native) == found
 
 
 def cookie(data):

@@ -1,0 +1,245 @@
+"""
+Sessions from one store to another, and from one secret to another: by handle,
+without any ID, beside whoever uses them meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .. import engine
+from ..disk.private import TEMPORARY, sync_directory
+from ..disk.root import MARKER
+from ..exceptions import CorruptData, SessionBusy, SessionStoreError
+from ..keyring import Keyring
+from ..record import (
+    HEADER,
+    HEADER_LENGTH,
+    SUPERSEDE,
+    SUPERSEDED,
+    stored_at,
+)
+from ..stores.transit import COPIED, GONE, THERE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..serializers import Serializer
+    from .inspector import Inspector
+
+__all__ = ["Transfer", "resign", "use_application"]
+
+_LONGEST = 10.0
+_ABANDONED_AFTER = 1.0
+_PAUSE = 0.02
+
+
+class _Record:
+    """The parts of a record."""
+
+    __slots__ = (
+        "created", "data", "env", "idle", "number", "stored", "supersede"
+    )  # fmt: skip
+
+    def __init__(self, raw: bytes) -> None:
+        fields = HEADER.unpack_from(raw)
+        self.created, self.stored = fields[3], fields[4]
+        self.number, self.idle = fields[7], fields[10]
+        at = HEADER_LENGTH
+        self.supersede = b""
+        if fields[8] & SUPERSEDED:
+            self.supersede = raw[at : at + SUPERSEDE.size]
+            at += SUPERSEDE.size
+        self.env = raw[at : at + fields[5]]
+        self.data = raw[at + fields[5] :]
+
+    def packed(self, keyring: Keyring, name: bytes) -> bytes:
+        """Signed anew."""
+        return keyring.pack(
+            name, self.created, self.stored, self.env, self.data,
+            self.number, self.supersede, self.idle,
+        )  # fmt: skip
+
+
+class Transfer:
+    """
+    Copies sessions, with their times, limits and cross-check variables.
+
+    Args:
+        source, target: the stores; both need their keys.
+        serializers: from which to which the data is to be written anew; None:
+            it stays as it is.
+    """
+
+    def __init__(
+        self,
+        source: Inspector,
+        target: Inspector,
+        serializers: tuple[Serializer, Serializer] | None = None,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._serializers = serializers
+
+    def copy(self, name: bytes) -> str:
+        """
+        Copies a session, unless the target has it as it is or newer.
+
+        Args:
+            name: the handle.
+
+        Returns:
+            COPIED; THERE; or GONE if it was deleted or superseded meanwhile.
+
+        Raises:
+            CorruptData: unreadable, not authentic, or not to be decoded.
+            SessionStoreError: a store failed.
+        """
+        source = self._source
+        raw = _read(source, name)
+        if raw is None or raw[41] & SUPERSEDED:
+            return GONE
+        if not source.layout.keyring.verifies(name, raw):
+            raise CorruptData("it is not authentic")
+        record = _Record(raw)
+        self._encode(record)
+        packed = record.packed(self._target.layout.keyring, name)
+        deadline = time.monotonic() + _LONGEST
+        while time.monotonic() < deadline:
+            there = _read(self._target, name)
+            if there is None:
+                if self._create(name, packed):
+                    return COPIED
+                # There, and not to be read: somebody copies the same session,
+                # or was killed while doing so.
+                if not self._target.delete_empty(name, _ABANDONED_AFTER):
+                    time.sleep(_PAUSE)
+            elif not self._target.layout.keyring.verifies(name, there):
+                raise CorruptData("what the target has of it is not authentic")
+            elif stored_at(there) >= record.stored:
+                return THERE
+            elif _replace(self._target, name, packed, there):
+                return COPIED
+        raise SessionBusy("others keep changing it in the target")
+
+    def _encode(self, record: _Record) -> None:
+        if self._serializers is None:
+            return
+        old, new = self._serializers
+        if record.number == new.number:
+            return
+        if record.number != old.number:
+            raise CorruptData(
+                f"it was written by serializer {record.number}, "
+                f"not {old.number}"
+            )
+        try:
+            if record.env:
+                record.env = new.dumps(old.loads(record.env))
+            record.data = new.dumps(old.loads(record.data))
+        except Exception as error:
+            raise CorruptData(f"it cannot be converted: {error}") from error
+        record.number = new.number
+
+    def _create(self, name: bytes, packed: bytes) -> bool:
+        target = self._target
+
+        def create() -> int:
+            outcome: int = target.backend.create(
+                target.layout.path(name), name, packed, 0, target.timeout
+            )
+            return outcome
+
+        outcome = target.count.create(name, None, create)
+        if outcome == engine.ABSENT:
+            target.layout.make_shard(name)
+            outcome = target.count.create(name, None, create)
+        return outcome == engine.OK
+
+
+def _read(store: Inspector, name: bytes) -> bytes | None:
+    raw: bytes | None = store.backend.read(
+        store.layout.path(name), name, store.timeout
+    )
+    return raw
+
+
+def _replace(
+    store: Inspector, name: bytes, packed: bytes, there: bytes
+) -> bool:
+    """Writes a record in the place of one; False if that has changed."""
+    outcome, header = store.backend.commit(
+        store.layout.path(name), name, packed, there[:HEADER_LENGTH],
+        time.time(), 0.0, 0.0, 0, store.timeout,
+    )  # fmt: skip
+    if outcome == engine.CONFLICT and there.startswith(header):
+        raise SessionStoreError(
+            "the target has one that was made at another time"
+        )
+    if outcome in (engine.OK, engine.CONFLICT):
+        return bool(outcome == engine.OK)
+    if outcome == engine.EXPIRED:
+        # By its own limit, and nothing follows that: it is made anew.
+        store.delete(name, there[:HEADER_LENGTH])
+    if outcome in (engine.ABSENT, engine.SUPERSEDED, engine.EXPIRED):
+        return False
+    raise SessionStoreError(f"it could not be written (status {outcome})")
+
+
+def resign(store: Inspector, last: Keyring, name: bytes) -> str:
+    """
+    Signs a session with the last secret of a store, if it is not; otherwise
+    it stays as it is.
+
+    Args:
+        last: of the last secret alone.
+
+    Returns:
+        COPIED; THERE: it was so already; GONE.
+
+    Raises:
+        CorruptData: unreadable, or signed with none of the secrets.
+    """
+    deadline = time.monotonic() + _LONGEST
+    while time.monotonic() < deadline:
+        raw = _read(store, name)
+        if raw is None:
+            return GONE
+        if last.verifies(name, raw):
+            return THERE
+        if raw[41] & SUPERSEDED:
+            return GONE  # it reads for seconds, and nothing follows it
+        if not store.layout.keyring.verifies(name, raw):
+            raise CorruptData("it is signed with none of these secrets")
+        packed = _Record(raw).packed(last, name)
+        if _replace(store, name, packed, raw):
+            return COPIED
+    raise SessionBusy("others keep changing it")
+
+
+def use_application(store: Inspector) -> bool:
+    """
+    Notes that the secret is the application's own from now on.
+
+    Returns:
+        False if that was so already.
+    """
+    layout = store.layout
+    if layout.marker[b"key"] == b"application":
+        return False
+    path = layout.join(MARKER)
+    with open(path, "rb") as file:
+        lines = file.read().split(b"\n")
+    new = [
+        b"key application" if line.startswith(b"key ") else line
+        for line in lines
+    ]
+    temporary = layout.join(TEMPORARY + os.urandom(8).hex().encode())
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(fd, "wb") as file:
+        file.write(b"\n".join(new))
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, path)
+    sync_directory(layout.root)
+    return True

@@ -1,0 +1,295 @@
+"""
+A store seen from outside, by handle: what an administrator's commands are made
+of. Knows no session ID, makes nothing, and is safe beside live traffic: looks
+take no lock for longer than any reader, removals go the way of all others.
+"""
+
+from __future__ import annotations
+
+import os
+from stat import S_ISREG
+from typing import NamedTuple
+
+from .. import engine
+from ..disk.backend import choose
+from ..disk.count import SessionCount
+from ..disk.root import LOCKS, Layout
+from ..disk.sweep import Sweeper, reap
+from ..disk.sweepnote import SweepNote
+from ..engine import UNREADABLE, loud
+from ..exceptions import (
+    CorruptData,
+    InvalidSessionId,
+    SessionBusy,
+)
+from ..record import (
+    HEADER,
+    HEADER_LENGTH,
+    SUPERSEDE,
+    SUPERSEDED,
+    stored_at,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["Inspector", "StoredSession"]
+
+_HEX = frozenset("0123456789abcdef")
+_BLOCK = 512  # of st_blocks, whatever the file system's are
+
+
+class StoredSession(NamedTuple):
+    """
+    What a session's file tells without its ID and without the key.
+
+    Attributes:
+        handle: 32 hex digits.
+        created: seconds since the epoch.
+        stored: when it was last stored or touched, seconds since the epoch.
+        idle: its own idle limit in seconds; 0: none.
+        size: bytes of the serialised data.
+        disk: bytes that the file takes on the disk.
+        serializer: number of the serialiser.
+        superseded: whether another ID has replaced this one.
+    """
+
+    handle: str
+    created: float
+    stored: float
+    idle: int
+    size: int
+    disk: int
+    serializer: int
+    superseded: bool
+
+
+class Inspector:
+    """
+    An existing store, for looking at it and for removing from it.
+
+    Args:
+        path: the directory.
+        secrets: the application's own, if the store has no ``.key``; needed
+            only by `payload`.
+        allow_network: open even on a network file system.
+        backend: ``"auto"``, ``"c"`` or ``"python"``; None: what
+            ``WEBSESSION_BACKEND`` says.
+        timeout: longest wait for a lock, in seconds.
+
+    Attributes:
+        layout: the directory.
+        count: the store's count.
+        backend: the module that reads and writes its files.
+        timeout: as passed.
+
+    Raises:
+        UnsafeStore, SessionStoreError: no store, or not one of this user.
+    """
+
+    def __init__(
+        self,
+        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        *,
+        secrets: Sequence[bytes] = (),
+        allow_network: bool = False,
+        backend: str | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        self.layout = Layout(path, secrets, 256, allow_network, existing=True)
+        self.backend = choose(backend)
+        self.count = SessionCount(self.layout, self.backend, timeout)
+        self.timeout = timeout
+
+    # Looking
+
+    @loud
+    def _names(self, shard: int) -> list[str]:
+        try:
+            return os.listdir(os.fsdecode(self._directory(shard)))
+        except FileNotFoundError:
+            return []
+
+    def _directory(self, shard: int) -> bytes:
+        return self.layout.join(self.layout.prefix(shard))
+
+    def files(self, shard: int) -> Iterator[tuple[bytes, os.stat_result]]:
+        """Handle and `lstat` of each regular file named like a session."""
+        prefix = self.layout.prefix(shard)
+        directory = self._directory(shard)
+        length = 32 - len(prefix)
+        for file in self._names(shard):
+            if len(file) != length or not _HEX.issuperset(file):
+                continue
+            name = file.encode("ascii")
+            try:
+                info = os.lstat(directory + b"/" + name)
+            except FileNotFoundError:
+                continue
+            if S_ISREG(info.st_mode):
+                yield prefix + name, info
+
+    def look(self, name: bytes) -> StoredSession | None:
+        """
+        The session of a handle; None if there is none.
+
+        Raises:
+            CorruptData: it is unreadable, or of a newer version.
+            UnsafeStore: it is no regular file of this user.
+        """
+        try:
+            info = os.lstat(self.layout.path(name))
+        except FileNotFoundError:
+            return None
+        return self._look(name, info)
+
+    @loud
+    def _look(self, name: bytes, info: os.stat_result) -> StoredSession | None:
+        raw = self._raw(name)
+        if raw is None:
+            return None
+        _, _, _, created, stored, _, size, number, flags, _, idle, _ = (
+            HEADER.unpack_from(raw)
+        )
+        return StoredSession(
+            name.decode("ascii"),
+            created,
+            stored,
+            idle,
+            size,
+            info.st_blocks * _BLOCK,
+            number,
+            bool(flags & SUPERSEDED),
+        )
+
+    def _raw(self, name: bytes) -> bytes | None:
+        raw: bytes | None = self.backend.read(
+            self.layout.path(name), name, self.timeout
+        )
+        return raw
+
+    def shard(self, number: int) -> Iterator[StoredSession]:
+        """The readable sessions of a shard, superseded ones too."""
+        for name, info in self.files(number):
+            try:
+                found = self._look(name, info)
+            except UNREADABLE:
+                continue
+            if found is not None:
+                yield found
+
+    def sessions(self) -> Iterator[StoredSession]:
+        """The sessions in force, one shard after the other."""
+        for number in range(self.layout.shards):
+            for each in self.shard(number):
+                if not each.superseded:
+                    yield each
+
+    def find(self, beginning: str) -> list[bytes]:
+        """
+        The handles that begin so, where it is at least as long as what names
+        a shard.
+
+        Raises:
+            ValueError: it is no beginning of a handle, or too short.
+        """
+        digits = self.layout.digits
+        text = beginning.lower()
+        if not digits <= len(text) <= 32 or not _HEX.issuperset(text):
+            raise ValueError(
+                f"a handle, or at least the first {digits} of its 32 hex "
+                f"digits, not {beginning!r}"
+            )
+        name = text.encode("ascii")
+        found = self.files(int(text[:digits], 16))
+        return sorted(each for each, _ in found if each.startswith(name))
+
+    def payload(self, name: bytes) -> tuple[int, bytes, bytes]:
+        """
+        Number of the serialiser, encoded cross-check variables and encoded
+        data of a session, authenticated.
+
+        Raises:
+            InvalidSessionId: there is none.
+            CorruptData: unreadable, or not authentic.
+            SessionStoreError: the key is missing, or another one.
+        """
+        raw = self._raw(name)
+        if raw is None:
+            raise InvalidSessionId(name.decode("ascii"))
+        if not self.layout.keyring.verifies(name, raw):
+            raise CorruptData(
+                f"session {name.decode('ascii')} is not authentic: it was "
+                "written with another secret, or by somebody else"
+            )
+        _, _, _, _, _, env_len, _, number, flags, _, _, _ = HEADER.unpack_from(
+            raw
+        )
+        at = HEADER_LENGTH + (SUPERSEDE.size if flags & SUPERSEDED else 0)
+        return number, raw[at : at + env_len], raw[at + env_len :]
+
+    # Removing
+
+    @loud
+    def delete(self, name: bytes, expected: bytes | None = None) -> bool:
+        """
+        Deletes the session of a handle; if it has a new ID, under that too.
+
+        Args:
+            expected: only if this is the header of its live record, and then
+                nothing else.
+
+        Returns:
+            False if there was none, or another one.
+        """
+        outcome: int = self.count.remove(
+            name,
+            lambda: self.backend.remove(
+                self.layout.path(name), name, expected, self.timeout
+            ),
+        )
+        if outcome == engine.SUPERSEDED:
+            from ..disk.succession import delete
+
+            return delete(self, name)
+        return outcome == engine.OK
+
+    def delete_older(self, name: bytes, before: float) -> bool:
+        """
+        Deletes a session that was last stored before a time.
+
+        Returns:
+            False if it has been stored since, or is gone.
+        """
+        raw = self._raw(name)
+        if raw is None or stored_at(raw) >= before:
+            return False
+        return self.delete(name, raw[:HEADER_LENGTH])
+
+    @loud
+    def delete_empty(self, name: bytes, age: float) -> bool:
+        """
+        Deletes a file that whoever was to fill it has left empty.
+
+        Args:
+            age: for how many seconds, at least.
+
+        Returns:
+            False if it is not empty, not so old, locked, or gone.
+        """
+        path = self.layout.path(name)
+        try:
+            return reap(path, name, self.count, age, 0.0)
+        except SessionBusy:
+            return False
+
+    def sweeper(self) -> Sweeper:
+        """For a whole pass, see `Sweeper.whole_pass`."""
+        return Sweeper(
+            self.layout, self.backend, self.count, 60.0, 0.0, self.timeout
+        )
+
+    def sweep_note(self) -> SweepNote:
+        """When sweeps ran and what they did."""
+        return SweepNote(self.layout.join(LOCKS, b"sweep.stamp"))

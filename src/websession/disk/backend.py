@@ -1,0 +1,50 @@
+"""
+Which backend is in use: C where it could be compiled, else Python.
+
+``WEBSESSION_BACKEND`` chooses: ``auto`` (the default), ``c`` (the ImportError
+shows if it is missing), ``python``. The result is `websession.BACKEND`.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+CHOICES = ("auto", "c", "python")
+
+
+def choose(choice: str | None = None) -> ModuleType:
+    """
+    The backend module of that name.
+
+    Args:
+        choice: one of `CHOICES`; None: what ``WEBSESSION_BACKEND`` says.
+
+    Raises:
+        ValueError: another name.
+        ImportError: ``c`` was asked for and is not there.
+    """
+    if choice is None:
+        choice = os.environ.get("WEBSESSION_BACKEND") or "auto"
+    if choice not in CHOICES:
+        raise ValueError(
+            f"unknown backend {choice!r}; there are {', '.join(CHOICES)}"
+        )
+    if choice != "python":
+        try:
+            from . import native
+        except ImportError:
+            if choice == "c":
+                raise
+        else:
+            return native
+    from .plain import operations
+
+    return operations
+
+
+default = choose()
+BACKEND: str = default.NAME

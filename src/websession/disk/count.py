@@ -1,0 +1,165 @@
+"""
+How many sessions there are, exactly, at a cost that does not grow with them.
+
+The count is kept once a limit was used: every operation that makes or removes
+a session is announced in the `Ledger` first. The sweep corrects what else may
+have gone wrong, shard by shard. Where no limit was ever used there is no file,
+and nothing of the ledger is imported.
+
+Lock order: the count, then a session.
+"""
+
+from __future__ import annotations
+
+from os import F_OK, access
+
+from .. import engine
+from .root import COUNT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import TypeVar
+
+    from .ledger import Ledger
+    from .root import Layout
+
+    T = TypeVar("T")
+
+__all__ = ["SessionCount"]
+
+
+class SessionCount:
+    """
+    The count of a store, for everything that makes or removes a session.
+
+    Args:
+        layout: the store's directory.
+        backend: the store's.
+        timeout: longest wait for the count's lock, in seconds.
+    """
+
+    def __init__(
+        self, layout: Layout, backend: ModuleType, timeout: float
+    ) -> None:
+        self._layout = layout
+        self._path = layout.join(COUNT)
+        self._exists = backend.exists
+        self._timeout = timeout
+
+    def _counted(
+        self,
+        name: bytes,
+        counted: Callable[[Ledger], T],
+        action: Callable[[], T],
+        make: bool = False,
+    ) -> T:
+        """
+        Does something to a session, or what its handle begins with: with the
+        count locked, if there is one or is to be made.
+        """
+        path = self._path
+        if make or self._exists(path):
+            return self._with_ledger(make, counted, action)
+        try:
+            return action()
+        finally:
+            # Whoever has begun to count meanwhile may have come by before it
+            # was done, or after. A look that is cheap: where it fails to see
+            # the count, the sweep will correct that.
+            if access(path, F_OK):
+                self.audit(self._layout.shard(name), True)
+
+    def _with_ledger(
+        self,
+        make: bool,
+        counted: Callable[[Ledger], T],
+        without: Callable[[], T],
+    ) -> T:
+        from .ledger import with_ledger
+
+        return with_ledger(
+            self._layout, self._path, make, self._timeout, counted, without
+        )
+
+    def create(
+        self, name: bytes, limit: int | None, action: Callable[[], int]
+    ) -> int:
+        """
+        Creates a session, within the limit.
+
+        Args:
+            limit: how many there may be; None or 0: no limit.
+            action: creates the file; its status is returned.
+
+        Raises:
+            MaxSessionCountExceeded: there are `limit` sessions.
+        """
+
+        def counted(ledger: Ledger) -> int:
+            if not ledger.announce_new(name, limit):
+                return engine.EXISTS
+            return action()
+
+        return self._counted(name, counted, action, bool(limit))
+
+    def remove(self, name: bytes, action: Callable[[], T]) -> T:
+        """Removes a session by `action`, which may find that it may not."""
+
+        def counted(ledger: Ledger) -> T:
+            ledger.announce_removal(name)
+            return action()
+
+        return self._counted(name, counted, action)
+
+    def supersede(self, name: bytes, action: Callable[[], T]) -> T:
+        """The same for a session that stops being counted."""
+
+        def counted(ledger: Ledger) -> T:
+            ledger.announce_superseding(name)
+            return action()
+
+        return self._counted(name, counted, action)
+
+    def correct(
+        self, shard: int, action: Callable[[], engine.Swept | None]
+    ) -> engine.Swept | None:
+        """Sweeps a shard by `action` and takes over what it counted."""
+
+        def counted(ledger: Ledger) -> engine.Swept | None:
+            swept = action()
+            ledger.set_shard(shard, swept.live if swept else 0)
+            return swept
+
+        return self._counted(self._layout.prefix(shard), counted, action)
+
+    def audit(self, shard: int, correct: bool) -> tuple[int, int]:
+        """
+        What the count says of a shard, and what there is; the same if there
+        is no count.
+
+        Args:
+            correct: let it say what there is.
+        """
+
+        def counted(ledger: Ledger) -> tuple[int, int]:
+            noted, there = ledger.shard(shard), ledger.scan(shard)
+            if correct:
+                ledger.set_shard(shard, there)
+            return noted, there
+
+        return self._with_ledger(False, counted, lambda: (0, 0))
+
+    def total(self) -> int:
+        """How many sessions there are."""
+
+        def scanned() -> int:
+            from .ledger import counted_files
+
+            return sum(
+                len(counted_files(self._layout, shard))
+                for shard in range(self._layout.shards)
+            )
+
+        return self._with_ledger(False, lambda ledger: ledger.total, scanned)

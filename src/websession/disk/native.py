@@ -1,0 +1,287 @@
+"""
+The backend in C: the only module that touches `ffi` and `lib`.
+
+It checks lengths, calls, and turns what comes back into plain values or
+exceptions. What each function does is said in `_backend_py`, its twin, and in
+csrc/ws_api.h.
+"""
+
+from __future__ import annotations
+
+import time
+
+from .. import engine
+from ._native import ffi, lib  # type: ignore[import-not-found]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+NAME = "c"
+
+_READ_LENGTH = 1 << 17
+_ODD_LENGTH = 4096
+_NULL = ffi.NULL
+_new = ffi.new
+_allocate = ffi.new_allocator(should_clear_after_alloc=False)
+_buffer = ffi.buffer
+_unpack = ffi.unpack
+_read = lib.ws_session_read
+_commit = lib.ws_session_commit
+_exists = lib.ws_path_exists
+
+# Buffers wait here between calls: a thread or a signal handler that comes in
+# between finds the pool empty and makes its own.
+_pages: list[Any] = []
+_headers: list[Any] = []
+
+
+def draw_id(length: int, alphabet: bytes) -> str:
+    """
+    A random string from the system's CSPRNG, each character as likely.
+
+    Args:
+        length: how many characters.
+        alphabet: 2 to 256 distinct ASCII bytes.
+    """
+    if not 2 <= len(alphabet) <= 256:
+        raise ValueError("an alphabet has 2 to 256 characters")
+    out = _new("char[]", length)
+    if lib.ws_id_draw(out, length, alphabet, len(alphabet)) != 0:
+        engine.fail(engine.ERRNO, ffi.errno, b"")
+    drawn: bytes = _buffer(out)[:]
+    return drawn.decode("ascii")
+
+
+def _bad_name() -> NoReturn:
+    raise ValueError("a session's name has 32 characters")
+
+
+def _header(expected: bytes) -> bytes:
+    if len(expected) != 64:
+        raise ValueError("not the version of a session")
+    return expected
+
+
+def _again(call: Callable[[float], int], timeout: float) -> int:
+    """A signal ended a wait: handlers have run by now, so wait on."""
+    deadline = time.monotonic() + timeout
+    result: int = engine.INTERRUPTED
+    while result == engine.INTERRUPTED:
+        result = call(max(0.0, deadline - time.monotonic()))
+    return result
+
+
+def read(
+    path: bytes, name: bytes, timeout: float, known: bytes | None = None
+) -> bytes | None:
+    """
+    The live record of a session, or None if there is no session.
+
+    Args:
+        known: a record of this session that this function returned, or that
+            was written, before; if it is still the live one, it is returned
+            itself.
+
+    Raises:
+        DamagedFile, CorruptData, UnsafeStore, SessionBusy, SessionStoreError
+    """
+    if len(name) != 32:
+        _bad_name()
+    try:
+        page = _pages.pop()
+    except IndexError:
+        page = _allocate("char[]", _READ_LENGTH)
+    if known is None:
+        length = _read(path, name, _NULL, 0, page, _READ_LENGTH, timeout)
+    else:
+        length = _read(
+            path, name, known, len(known), page, _READ_LENGTH, timeout
+        )
+        if length == 0:
+            _pages.append(page)
+            return known
+    if 0 < length <= _READ_LENGTH:
+        raw: bytes = _unpack(page, length)
+        _pages.append(page)
+        return raw
+    if length == engine.ABSENT:
+        _pages.append(page)
+        return None
+    return _read_slowly(path, name, timeout, known, length)
+
+
+def _read_slowly(
+    path: bytes, name: bytes, timeout: float, known: bytes | None, length: int
+) -> bytes | None:
+    """The rest of `read`: large records, waits that were interrupted."""
+    capacity = _READ_LENGTH
+    page = None
+    seen = _NULL if known is None else known
+    size = 0 if known is None else len(known)
+    while length > capacity or length == engine.INTERRUPTED:
+        if page is None or length > capacity:
+            capacity = max(capacity, length)
+            page = _allocate("char[]", capacity)
+        if length == engine.INTERRUPTED:
+            length = _again(
+                lambda left, page=page, capacity=capacity: _read(  # type: ignore[misc]
+                    path, name, seen, size, page, capacity, left
+                ),
+                timeout,
+            )
+        else:
+            length = _read(path, name, seen, size, page, capacity, timeout)
+    if length == 0:
+        return known
+    if length == engine.ABSENT:
+        return None
+    if length < 0:
+        engine.fail(length, ffi.errno, name)
+    raw: bytes = _unpack(page, length)
+    return raw
+
+
+def create(
+    path: bytes, name: bytes, record: bytes, durability: int, timeout: float
+) -> int:
+    """
+    Makes a new session file.
+
+    Returns:
+        OK, EXISTS if the path is taken, ABSENT if its directory is missing.
+    """
+    if len(name) != 32:
+        _bad_name()
+    result: int = lib.ws_session_create(
+        path, name, record, len(record), durability, timeout
+    )
+    if result <= engine.DAMAGED:
+        engine.fail(result, ffi.errno, name)
+    return result
+
+
+def commit(
+    path: bytes,
+    name: bytes,
+    record: bytes,
+    expected: bytes | None,
+    now: float,
+    idle: float,
+    lifetime: float,
+    durability: int,
+    timeout: float,
+) -> tuple[int, bytes]:
+    """
+    Writes the session's new state, if the conditions of ws_session_commit
+    hold.
+
+    Returns:
+        Status and header. OK: the header as written. CONFLICT, EXPIRED,
+        SUPERSEDED: the live one. ABSENT: nothing.
+    """
+    if len(name) != 32:
+        _bad_name()
+    assumed = _NULL if expected is None else _header(expected)
+    try:
+        header = _headers.pop()
+    except IndexError:
+        header = _new("char[]", 64)
+    size = len(record)
+    result: int = _commit(
+        path, name, record, size, assumed, now, idle, lifetime, durability,
+        timeout, header,
+    )  # fmt: skip
+    if result == engine.INTERRUPTED:
+        result = _again(
+            lambda left: _commit(
+                path, name, record, size, assumed, now, idle, lifetime,
+                durability, left, header,
+            ),
+            timeout,
+        )  # fmt: skip
+    if result <= engine.DAMAGED:
+        engine.fail(result, ffi.errno, name)
+    written = b"" if result == engine.ABSENT else _unpack(header, 64)
+    _headers.append(header)
+    return result, written
+
+
+def remove(
+    path: bytes,
+    name: bytes,
+    expected: bytes | None,
+    timeout: float,
+    marked: bool = False,
+) -> int:
+    """
+    Unlinks the session; with `expected` only if that header is the live one.
+
+    Args:
+        marked: also if it is marked as superseded, and nothing is expected.
+
+    Returns:
+        OK, ABSENT or CONFLICT; SUPERSEDED if it is marked so and is left.
+    """
+    if len(name) != 32:
+        _bad_name()
+    header = _NULL if expected is None else _header(expected)
+    result: int = lib.ws_session_remove(path, name, header, marked, timeout)
+    if result == engine.INTERRUPTED:
+        result = _again(
+            lambda left: lib.ws_session_remove(
+                path, name, header, marked, left
+            ),
+            timeout,
+        )
+    if result <= engine.DAMAGED:
+        engine.fail(result, ffi.errno, name)
+    return result
+
+
+def sweep_shard(
+    directory: bytes, prefix: bytes, now: float, idle: float, lifetime: float
+) -> engine.Swept | None:
+    """
+    Removes the expired sessions of one shard directory.
+
+    Args:
+        directory: path of the shard.
+        prefix: what of the handle the directory stands for.
+        now, idle, lifetime: seconds; limits of 0 do not count.
+
+    Returns:
+        What was done, or None if there is no such directory.
+    """
+    odd = _new("char[]", _ODD_LENGTH)
+    result = _new("ws_swept *")
+    outcome = lib.ws_shard_sweep(
+        directory, prefix, now, idle, lifetime, odd, _ODD_LENGTH, result
+    )
+    if outcome == engine.ABSENT:
+        return None
+    if outcome != engine.OK:
+        engine.fail(outcome, ffi.errno, prefix)
+    swept = engine.Swept()
+    swept.live, swept.removed = result.live, result.removed
+    swept.reaped, swept.busy = result.reaped, result.busy
+    swept.failed, swept.error = result.failed, result.error
+    if result.odd > 0:
+        swept.odd = [name for name in _buffer(odd)[:].split(b"\0") if name]
+    return swept
+
+
+def exists(path: bytes) -> bool:
+    """Whether there is a file, of whatever kind; links are not followed."""
+    result: int = _exists(path)
+    if result == engine.ERRNO:
+        engine.fail(result, ffi.errno, path.rpartition(b"/")[2])
+    return result == engine.OK
+
+
+def set_aside(path: bytes, name: bytes, target: bytes, timeout: float) -> bool:
+    """See `_backend_py.set_aside`: too rare to be worth compiling."""
+    from .plain.operations import set_aside
+
+    return set_aside(path, name, target, timeout)

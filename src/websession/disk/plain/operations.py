@@ -1,0 +1,356 @@
+"""
+The backend in plain Python: the same functions as `_backend_c`, complete.
+
+Both read and write the same files, at the same time if need be. The rules are
+those of csrc/ws_api.h; `_slots.find_live` is the parser.
+"""
+
+from __future__ import annotations
+
+import os
+from fcntl import LOCK_EX, LOCK_SH
+from struct import Struct
+from time import CLOCK_REALTIME, clock_gettime
+from zlib import crc32
+
+from ... import engine
+from ...record import (
+    HEADER_LENGTH,
+    IN_PAGE,
+    MODE_OWN_LIMIT,
+    MODE_SUPERSEDED,
+    SUPERSEDED,
+    right_mode,
+    slot_size,
+    slot_start,
+)
+from .files import File, Outcome
+from .rules import check_record, first_slot, may_follow
+from .wipe import clean
+
+NAME = "python"
+
+_MTIME_TOLERANCE = 0.1
+# Of a new file at least, see FIRST_LEN in session.c.
+_FIRST_LENGTH = 1024
+_stored = Struct("<24xd").unpack_from
+_flags_and_idle = Struct("<41xBxxI").unpack_from
+# The two slots of a small session, which need no cleaning: the state before
+# is in one, the record fills the other.
+_SMALL = slot_size(1)
+_PAIR = slot_start(2)
+
+
+def draw_id(length: int, alphabet: bytes) -> str:
+    """
+    A random string from the system's CSPRNG, each character as likely.
+
+    Args:
+        length: how many characters.
+        alphabet: 2 to 256 distinct ASCII bytes.
+    """
+    if not 2 <= len(alphabet) <= 256:
+        raise ValueError("an alphabet has 2 to 256 characters")
+    # Bytes from `limit` on are drawn again, else some were likelier.
+    limit = 256 - 256 % len(alphabet)
+    table = alphabet * (limit // len(alphabet)) + bytes(256 - limit)
+    rejected = bytes(range(limit, 256))
+    drawn = b""
+    while len(drawn) < length:
+        missing = length - len(drawn)
+        pool = os.urandom(missing + missing // 2 + 8)
+        drawn += pool.translate(table, rejected)[:missing]
+    return drawn.decode("ascii")
+
+
+def _check_name(name: bytes) -> None:
+    if len(name) != 32:
+        raise ValueError("a session's name has 32 characters")
+
+
+def _check_version(expected: bytes | None) -> None:
+    if expected is not None and len(expected) != HEADER_LENGTH:
+        raise ValueError("not the version of a session")
+
+
+def _raise(outcome: Outcome, name: bytes) -> int:
+    """The status of an outcome that stores act on; the others raise."""
+    if outcome.status <= engine.DAMAGED:
+        engine.fail(outcome.status, outcome.error, name)
+    return outcome.status
+
+
+def read(
+    path: bytes, name: bytes, timeout: float, known: bytes | None = None
+) -> bytes | None:
+    """
+    The live record of a session, or None if there is no session.
+
+    Args:
+        known: a record of this session that this function returned, or that
+            was written, before; if it is still the live one, it is returned
+            itself.
+
+    Raises:
+        DamagedFile, CorruptData, UnsafeStore, SessionBusy, SessionStoreError
+    """
+    _check_name(name)
+    try:
+        with File(path, os.O_RDONLY, shielded=False) as file:
+            if file.size == 0:
+                return None
+            found = file.scan(name, False, known)
+            if found.live >= 0:
+                return found.raw
+            if found.unsupported:
+                raise Outcome(engine.UNSUPPORTED)
+        # Only a look under the lock tells what a torn slot means.
+        with File(path, os.O_RDONLY, checked=False) as file:
+            file.lock(LOCK_SH, timeout)
+            file.check()
+            return file.scan_locked(name).raw
+    except Outcome as outcome:
+        _raise(outcome, name)
+        return None
+    except OSError as error:
+        engine.fail(engine.ERRNO, error.errno or 0, name)
+
+
+def _agree_mtime(fd: int, stored: float) -> None:
+    """The sweep goes by mtime, so it must agree with the record's time."""
+    now = clock_gettime(CLOCK_REALTIME)
+    if abs(now - stored) >= _MTIME_TOLERANCE and abs(stored) < 1e11:
+        os.utime(fd, ns=(os.fstat(fd).st_atime_ns, int(stored * 1e9)))
+
+
+def _mark(fd: int, mode: int, record: bytes, idle_before: int) -> None:
+    """
+    Sets the marks that the record asks for, before it is written: a wrong one
+    is found by the sweep, a missing one is not. Of a limit of its own only
+    when that is new, since the sweep takes the mark away from long ones.
+    """
+    wanted = mode
+    flags, idle = _flags_and_idle(record)
+    if idle and idle != idle_before:
+        wanted |= MODE_OWN_LIMIT
+    if flags & SUPERSEDED:
+        wanted |= MODE_SUPERSEDED
+    if wanted != mode:
+        os.fchmod(fd, wanted & 0o7777)
+
+
+def _write(
+    file: File,
+    name: bytes,
+    record: bytes,
+    sequence: int,
+    offset: int,
+    durability: int,
+    least: int = 0,
+) -> bytes:
+    """Completes the header, writes the record, returns the header."""
+    rest = sequence.to_bytes(8, "little") + record[16:]
+    crc = crc32(rest, crc32(name))
+    whole = record[:4] + crc.to_bytes(4, "little") + rest
+    file.write_at(whole.ljust(least, b"\0"), offset)
+    _agree_mtime(file.fd, _stored(record)[0])
+    if durability > 0:
+        try:
+            os.fdatasync(file.fd)
+        except OSError as error:
+            raise Outcome(engine.UNSYNCED, error.errno or 0) from error
+    return whole[:HEADER_LENGTH]
+
+
+def create(
+    path: bytes, name: bytes, record: bytes, durability: int, timeout: float
+) -> int:
+    """
+    Makes a new session file.
+
+    Returns:
+        OK, EXISTS if the path is taken, ABSENT if its directory is missing.
+    """
+    _check_name(name)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    try:
+        check_record(record)
+        slot = first_slot(len(record), -1)
+        with File(path, flags, checked=False) as file:
+            # A sweep or a deletion may have come first; they leave at once.
+            file.lock(LOCK_EX, timeout)
+            info = file.check()
+            if info.st_nlink == 0:
+                return engine.EXISTS
+            try:
+                mode = right_mode(record)
+                if info.st_mode & 0o7777 != mode:
+                    os.fchmod(file.fd, mode)
+                _write(
+                    file, name, record, 1, slot_start(slot), durability,
+                    _FIRST_LENGTH,
+                )  # fmt: skip
+            except (OSError, Outcome) as error:
+                if file.is_named(path):
+                    os.unlink(path)
+                code = (
+                    error.errno if isinstance(error, OSError) else error.error
+                )
+                raise Outcome(engine.ERRNO, code or 0) from error
+        return engine.OK
+    except Outcome as outcome:
+        return _raise(outcome, name)
+    except OSError as error:
+        engine.fail(engine.ERRNO, error.errno or 0, name)
+
+
+def commit(
+    path: bytes,
+    name: bytes,
+    record: bytes,
+    expected: bytes | None,
+    now: float,
+    idle: float,
+    lifetime: float,
+    durability: int,
+    timeout: float,
+) -> tuple[int, bytes]:
+    """
+    Writes the session's new state, if the conditions of ws_session_commit
+    hold.
+
+    Returns:
+        Status and header. OK: the header as written. CONFLICT, EXPIRED,
+        SUPERSEDED: the live one. ABSENT: nothing.
+    """
+    _check_name(name)
+    _check_version(expected)
+    try:
+        check_record(record)
+        with File(path, os.O_RDWR, checked=False) as file:
+            file.lock(LOCK_EX, timeout)
+            info = file.check()
+            if info.st_size == 0 or (
+                info.st_nlink != 1 and not file.is_named(path)
+            ):
+                return engine.ABSENT, b""
+            found = file.scan_locked(name)
+            live = found.raw[:HEADER_LENGTH]
+            verdict = may_follow(found, record, expected, now, idle, lifetime)
+            if verdict == engine.EXHAUSTED:
+                raise Outcome(verdict)
+            if verdict != engine.OK:
+                return verdict, live
+            sequence = int.from_bytes(live[8:16], "little") + 1
+            slot = first_slot(len(record), found.live)
+            if record[41:48] != live[41:48]:
+                _mark(file.fd, info.st_mode, record, _flags_and_idle(live)[1])
+            start, least = _SMALL * slot, _SMALL
+            if slot > 1 or file.size > _PAIR:
+                clean(file, found, name, slot, len(record))
+                start = slot_start(slot)
+                least = slot_size(slot) if slot < IN_PAGE else 0
+            header = _write(
+                file, name, record, sequence, start, durability, least
+            )
+        return engine.OK, header
+    except Outcome as outcome:
+        return _raise(outcome, name), b""
+    except OSError as error:
+        engine.fail(engine.ERRNO, error.errno or 0, name)
+
+
+def remove(
+    path: bytes,
+    name: bytes,
+    expected: bytes | None,
+    timeout: float,
+    marked: bool = False,
+) -> int:
+    """
+    Unlinks the session; with `expected` only if that header is the live one.
+
+    Args:
+        marked: also if it is marked as superseded, and nothing is expected.
+
+    Returns:
+        OK, ABSENT or CONFLICT; SUPERSEDED if it is marked so and is left.
+    """
+    _check_name(name)
+    _check_version(expected)
+    try:
+        with File(path, os.O_RDONLY, checked=False) as file:
+            file.lock(LOCK_EX, timeout)
+            info = file.check()
+            if info.st_size == 0 or not file.is_named(path):
+                # An empty one is somebody's who is about to make it.
+                return engine.ABSENT
+            if expected is None:
+                if info.st_mode & MODE_SUPERSEDED and not marked:
+                    return engine.SUPERSEDED
+            else:
+                found = file.scan_locked(name)
+                if found.raw[:HEADER_LENGTH] != expected:
+                    return engine.CONFLICT
+            os.unlink(path)
+            file.unlinked = True
+        return engine.OK
+    except Outcome as outcome:
+        return _raise(outcome, name)
+    except OSError as error:
+        engine.fail(engine.ERRNO, error.errno or 0, name)
+
+
+def exists(path: bytes) -> bool:
+    """Whether there is a file, of whatever kind; links are not followed."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        engine.fail(engine.ERRNO, error.errno or 0, path.rpartition(b"/")[2])
+    return True
+
+
+def set_aside(path: bytes, name: bytes, target: bytes, timeout: float) -> bool:
+    """
+    Moves a file to `target` if, under the lock, no part of it is readable.
+
+    Returns:
+        Whether it was moved. A failure to move it is not an error: the file
+        stays where it is, and damaged.
+    """
+    try:
+        with File(path, os.O_RDONLY, checked=False) as file:
+            file.lock(LOCK_EX, timeout)
+            file.check()
+            if not file.is_named(path):
+                return False
+            try:
+                file.scan_locked(name)
+            except Outcome as outcome:
+                if outcome.status == engine.DAMAGED and file.size > 0:
+                    os.rename(path, target)
+                    return True
+    except (Outcome, OSError):
+        pass
+    return False
+
+
+def sweep_shard(
+    directory: bytes, prefix: bytes, now: float, idle: float, lifetime: float
+) -> engine.Swept | None:
+    """
+    Removes the expired sessions of one shard directory.
+
+    Args:
+        directory: path of the shard.
+        prefix: what of the handle the directory stands for.
+        now, idle, lifetime: seconds; limits of 0 do not count.
+
+    Returns:
+        What was done, or None if there is no such directory.
+    """
+    from .sweep import sweep
+
+    return sweep(directory, prefix, now, idle, lifetime)

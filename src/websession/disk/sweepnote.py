@@ -1,0 +1,138 @@
+"""
+What sweeps tell each other through ``.locks/sweep.stamp``: where the automatic
+one goes on, when that is due, and what the passes found and did.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .private import open_note, read_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..engine import Swept
+
+__all__ = ["SweepNote", "Tally"]
+
+_COUNTS = ("removed", "reaped", "live", "damaged", "failed")
+
+
+class Tally:
+    """
+    What a pass found and did.
+
+    Attributes:
+        when: of a finished pass its end, otherwise its beginning, in seconds
+            since the epoch.
+        removed: expired sessions deleted.
+        reaped: superseded sessions and abandoned empty files deleted.
+        live: sessions left in force.
+        damaged: unreadable session files met.
+        failed: files on which a system call failed.
+    """
+
+    __slots__ = ("damaged", "failed", "live", "reaped", "removed", "when")
+
+    def __init__(self, when: float) -> None:
+        self.when = when
+        self.removed = self.reaped = self.live = self.damaged = 0
+        self.failed = 0
+
+    def add(self, swept: Swept) -> None:
+        """One shard more."""
+        self.removed += swept.removed
+        self.reaped += swept.reaped
+        self.live += swept.live
+        self.damaged += len(swept.odd)
+        self.failed += swept.failed
+
+    def __add__(self, other: Tally) -> Tally:
+        """Both together, from the beginning of the first."""
+        both = Tally(self.when)
+        for name in _COUNTS:
+            setattr(both, name, getattr(self, name) + getattr(other, name))
+        return both
+
+    def line(self) -> bytes:
+        """As it stands in the note."""
+        counts = (getattr(self, name) for name in _COUNTS)
+        return b"%.3f %d %d %d %d %d" % (self.when, *counts)
+
+    @classmethod
+    def of_line(cls, line: bytes) -> Tally | None:
+        """None if it is none."""
+        words = line.split(b" ")
+        try:
+            tally = cls(float(words[0]))
+            for name, word in zip(_COUNTS, words[1:], strict=True):
+                setattr(tally, name, int(word))
+        except ValueError:
+            return None
+        return tally
+
+
+def _seconds(line: bytes) -> float:
+    """0 of what is no time."""
+    try:
+        value = float(line)
+    except ValueError:
+        return 0.0
+    return value if 0 < value < 1e11 else 0.0
+
+
+class SweepNote:
+    """
+    The note, as it was read.
+
+    Attributes:
+        shard: that comes next.
+        present: the automatic pass that is under way; None: none.
+        last: the last pass that was finished; None: none is known.
+        before: when the one before that was finished, in seconds since the
+            epoch; 0: not known.
+    """
+
+    __slots__ = ("_path", "before", "last", "present", "shard")
+
+    def __init__(self, path: bytes) -> None:
+        self._path = path
+        lines = (read_file(path) or b"").split(b"\n")
+        lines += [b"", b"", b""]
+        self.shard = int(lines[0]) if lines[0].isdigit() else 0
+        self.present = Tally.of_line(lines[1])
+        self.last = Tally.of_line(lines[2])
+        self.before = _seconds(lines[3])
+
+    @property
+    def removed_per_minute(self) -> float | None:
+        """By the last pass, since the one before; None: not known."""
+        if self.last is None or not 0 < self.before < self.last.when:
+            return None
+        return 60 * self.last.removed / (self.last.when - self.before)
+
+    def finish(self, tally: Tally) -> None:
+        """A pass has been finished now."""
+        self.before = self.last.when if self.last is not None else 0.0
+        tally.when = time.time()
+        self.shard, self.present, self.last = 0, None, tally
+
+    def save(self, due: float) -> None:
+        """Writes it; its modification time is when the next slice is due."""
+        content = b"\n".join(
+            [
+                b"%08d" % self.shard,
+                b"" if self.present is None else self.present.line(),
+                b"" if self.last is None else self.last.line(),
+                b"%.3f" % self.before if self.before else b"",
+                b"",
+            ]
+        )
+        fd = open_note(self._path, os.O_WRONLY | os.O_CREAT)
+        try:
+            os.pwrite(fd, content, 0)
+            os.ftruncate(fd, len(content))
+            os.utime(fd, (due, due))
+        finally:
+            os.close(fd)

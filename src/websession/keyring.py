@@ -1,0 +1,108 @@
+"""
+The MAC of records: who writes one needs a secret of the store, and a record
+of one session, or of one store, is nothing in another.
+"""
+
+from __future__ import annotations
+
+from _operator import _compare_digest as compare_digest
+
+from .record import BEGIN, MAGIC, SUPERSEDED, pack_fields
+
+try:
+    from _blake2 import blake2b  # as in ids.py: leaner than hashlib
+except ImportError:
+    from hashlib import blake2b
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["MIN_SECRET_LENGTH", "Keyring"]
+
+MIN_SECRET_LENGTH = 16
+
+
+class Keyring:
+    """
+    Makes and checks the MAC of records.
+
+    Args:
+        secrets: each at least 16 bytes; the last one signs, all verify. Each
+            is derived to 32 bytes first, so any length and form will do.
+        store_id: the random ID of the store, so that a record of one store is
+            nothing in another.
+
+    Raises:
+        ValueError: no secret, or a short one.
+    """
+
+    def __init__(self, secrets: Sequence[bytes], store_id: bytes) -> None:
+        keys = [self.derive(secret) for secret in secrets]
+        if not keys:
+            raise ValueError("at least one secret is needed")
+        *self._older_states, self._sign_state = [
+            blake2b(store_id, key=key, digest_size=16) for key in keys
+        ]
+
+    @staticmethod
+    def derive(secret: bytes) -> bytes:
+        """The 32-byte key of a secret; ValueError if it is too short."""
+        if len(secret) < MIN_SECRET_LENGTH:
+            raise ValueError(
+                f"a secret needs at least {MIN_SECRET_LENGTH} bytes"
+            )
+        return blake2b(
+            secret, digest_size=32, person=b"websession-key"
+        ).digest()
+
+    @classmethod
+    def fingerprint(cls, secret: bytes) -> str:
+        """16 hex digits that tell whether two secrets are the same."""
+        key = cls.derive(secret)
+        return blake2b(
+            key, digest_size=8, person=b"websession-fpr"
+        ).hexdigest()
+
+    def pack(
+        self,
+        name: bytes,
+        created: float,
+        stored: float,
+        env: bytes,
+        data: bytes,
+        serializer: int,
+        supersede: bytes = b"",
+        idle: int = 0,
+    ) -> bytes:
+        """
+        A record ready for a backend, which fills in sequence number and CRC.
+
+        Args:
+            supersede: 24 bytes, see `SUPERSEDE`, or nothing.
+            idle: the session's own idle limit, whole seconds; 0: none.
+        """
+        payload = supersede + env + data
+        flags = SUPERSEDED if supersede else 0
+        fields = pack_fields(
+            created, stored, len(env), len(data), serializer, flags, idle
+        )
+        state = self._sign_state.copy()
+        state.update(name + MAGIC + fields)
+        state.update(payload)
+        return BEGIN + fields + state.digest() + payload
+
+    def verifies(self, name: bytes, raw: bytes) -> bool:
+        """Whether one of the secrets has signed this record."""
+        signed = name + raw[:4] + raw[16:48] + raw[64:]
+        mac = raw[48:64]
+        state = self._sign_state.copy()
+        state.update(signed)
+        if compare_digest(state.digest(), mac):
+            return True
+        for older in self._older_states:
+            state = older.copy()
+            state.update(signed)
+            if compare_digest(state.digest(), mac):
+                return True
+        return False
