@@ -17,7 +17,7 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 SOURCES = (
-    "bytes.c", "crc.c", "files.c", "ids.c", "session.c", "slots.c",
+    "crc.c", "files.c", "ids.c", "operations.c", "rules.c", "slots.c",
     "sweep.c", "wipe.c",
 )  # fmt: skip
 HEADERS = ("ws_api.h", "ws_internal.h", "build_native.py")

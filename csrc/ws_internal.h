@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -21,11 +22,39 @@
 #define WS_CLOCK_SLACK 3600.0 /* how far ahead a clock may sensibly be */
 
 /* Little-endian fields of a header. */
-uint32_t ws_get_u32(const uint8_t *p);
-uint64_t ws_get_u64(const uint8_t *p);
-double ws_get_f64(const uint8_t *p);
-void ws_put_u32(uint8_t *p, uint32_t value);
-void ws_put_u64(uint8_t *p, uint64_t value);
+static inline uint32_t ws_get_u32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+           (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t ws_get_u64(const uint8_t *p)
+{
+    return (uint64_t)ws_get_u32(p) | (uint64_t)ws_get_u32(p + 4) << 32;
+}
+
+static inline double ws_get_f64(const uint8_t *p)
+{
+    uint64_t bits = ws_get_u64(p);
+    double value;
+
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline void ws_put_u32(uint8_t *p, uint32_t value)
+{
+    p[0] = (uint8_t)value;
+    p[1] = (uint8_t)(value >> 8);
+    p[2] = (uint8_t)(value >> 16);
+    p[3] = (uint8_t)(value >> 24);
+}
+
+static inline void ws_put_u64(uint8_t *p, uint64_t value)
+{
+    ws_put_u32(p, (uint32_t)value);
+    ws_put_u32(p + 4, (uint32_t)(value >> 32));
+}
 
 #define WS_SEQUENCE(header) ws_get_u64((header) + 8)
 #define WS_CREATED(header) ws_get_f64((header) + 16)
@@ -92,6 +121,15 @@ int ws_slots_scan(ws_slots *slots, int fd, uint64_t size,
  * wipe.c.  -1: errno.
  */
 int ws_slots_clean(const ws_slots *slots, int target, size_t record_len);
+
+/* Is this a record at all, and one that two slots can hold?  See rules.c. */
+int ws_check_record(const uint8_t *record, size_t record_len);
+/* The slot of the smallest size that holds a record of this length. */
+int ws_first_slot(size_t record_len, int apart_from);
+/* May the record follow the live one?  See ws_session_commit. */
+int ws_may_follow(ws_slots *slots, const uint8_t *record,
+                  const uint8_t *expected,
+                  double now, double idle, double lifetime);
 
 /* pread and pwritev with short transfers and EINTR dealt with. */
 ssize_t ws_file_read(int fd, uint8_t *out, size_t len, uint64_t offset);

@@ -18,7 +18,7 @@ from websession import (
     MaxSessionCountExceeded,
     WebSession,
 )
-from websession.stores import sweep
+from websession.disk import sweep
 
 pytestmark = pytest.mark.stress
 

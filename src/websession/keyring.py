@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from _operator import _compare_digest as compare_digest
 
-from .record import BEGIN, MAGIC, SUPERSEDED, pack_fields
+from .record import MAGIC, pack, signed, signed_parts
 
 try:
     from _blake2 import blake2b  # as in ids.py: leaner than hashlib
@@ -79,30 +79,28 @@ class Keyring:
         A record ready for a backend, which fills in sequence number and CRC.
 
         Args:
-            supersede: 24 bytes, see `SUPERSEDE`, or nothing.
+            supersede: what `pack_successor` gives, or nothing.
             idle: the session's own idle limit, whole seconds; 0: none.
         """
-        payload = supersede + env + data
-        flags = SUPERSEDED if supersede else 0
-        fields = pack_fields(
-            created, stored, len(env), len(data), serializer, flags, idle
+        fields, payload = pack(
+            created, stored, env, data, serializer, supersede, idle
         )
         state = self._sign_state.copy()
         state.update(name + MAGIC + fields)
         state.update(payload)
-        return BEGIN + fields + state.digest() + payload
+        return signed(fields, payload, state.digest())
 
     def verifies(self, name: bytes, raw: bytes) -> bool:
         """Whether one of the secrets has signed this record."""
-        signed = name + raw[:4] + raw[16:48] + raw[64:]
-        mac = raw[48:64]
+        what, mac = signed_parts(raw)
+        what = name + what
         state = self._sign_state.copy()
-        state.update(signed)
+        state.update(what)
         if compare_digest(state.digest(), mac):
             return True
         for older in self._older_states:
             state = older.copy()
-            state.update(signed)
+            state.update(what)
             if compare_digest(state.digest(), mac):
                 return True
         return False

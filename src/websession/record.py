@@ -1,8 +1,9 @@
 """
-A session's bytes: records and slots, as csrc/FORMAT.md describes.
+A session's bytes: records and slots, as csrc/FORMAT.md describes. No other
+module knows where in a record anything is.
 
-This is the readable reference of the format, with `_slots`, which tells the
-live one of several records. The C backend has the same in slots.c, and tests
+This is the readable reference of the format, with `disk.plain.slots`, which
+tells the live one of several records. C has the same in slots.c, and tests
 hold the two against each other.
 """
 
@@ -12,22 +13,51 @@ from _operator import itemgetter
 from struct import Struct
 
 TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Crc = Callable[[bytes], int]
 
 __all__ = [
+    "AFTER_CRC",
+    "BLOCKS",
     "HEADER_LENGTH",
     "MAGIC",
     "PAGE",
+    "PLAIN",
     "SUPERSEDED",
+    "Parts",
     "SessionInfo",
     "SessionRecord",
+    "crc_of",
+    "env_at",
     "has_finite_times",
+    "has_unknown",
+    "have_same_creation",
+    "have_same_marks",
+    "holds_data",
+    "info_of",
     "is_expired",
+    "is_newer_format",
+    "is_superseded",
     "later",
+    "numbered",
     "origin_of",
+    "pack",
+    "pack_successor",
+    "record_length",
     "right_mode",
+    "sequence_of",
+    "signed",
+    "signed_parts",
     "slot_size",
     "slot_start",
     "stored_at",
+    "successor_of",
+    "unpack_marks",
+    "unpack_origin",
+    "unpack_slot",
+    "version_of",
 ]
 
 MAGIC = b"WSF\x01"
@@ -43,19 +73,35 @@ SUPERSEDED = 1
 MODE_SUPERSEDED, MODE_OWN_LIMIT = 0o100, 0o1000
 CLOCK_SLACK = 3600.0
 
-# magic, crc, sequence, created, stored, env and data length, serialiser,
-# flags, reserved, idle limit, MAC
-HEADER = Struct("<4sIQddIIBB2sI16s")
-# The parts that writing and reading need: what stands before the creation time
-# (the backends fill in CRC and sequence number); creation time to idle limit;
-# and of these those that a reader wants.
-BEGIN = MAGIC + bytes(12)
-pack_fields = Struct("<ddIIBB2xI").pack
-ORIGIN = Struct("<16xddI4xBB2xI")
+# Magic, CRC, sequence number, created, stored, length of env and of the data,
+# serialiser, flags, two reserved bytes, idle limit, MAC. These are its parts,
+# each for those who want no more: what stands before the creation time, and is
+# filled in when a record is written; what is signed; what readers want, and
+# whoever chooses between slots.
+_HEADER = Struct("<4sIQddIIBB2sI16s")
+_BEGIN = MAGIC + bytes(12)
+_pack_fields = Struct("<ddIIBB2xI").pack
 _unpack_lengths = Struct("<32xIIxB").unpack_from
 _unpack_times = Struct("<16xdd").unpack_from
 _unpack_stored = Struct("<24xd").unpack_from
-SUPERSEDE = Struct("<d16s")
+unpack_origin = Struct("<16xddI4xBB2xI").unpack_from
+"""Created, stored, length of env, serialiser, flags, idle limit."""
+unpack_slot = Struct("<4sIQ16xIIx7s").unpack_from
+"""
+Magic, CRC, sequence number, length of env and of the data, and `PLAIN` if it
+has neither flags nor anything new.
+"""
+unpack_marks = Struct("<41xBxxI").unpack_from
+"""Flags and idle limit: what marks the mode of the file."""
+PLAIN = bytes(7)
+_MAC_LENGTH = 16
+_FIELDS_AT, _MARKS_AT, _MAC_AT = 16, 41, HEADER_LENGTH - _MAC_LENGTH
+AFTER_CRC = 8
+"""Where what the CRC is of begins."""
+
+# The optional blocks between header and env, in the order of their flags.
+_SUPERSEDE = Struct("<d16s")
+BLOCKS = ((SUPERSEDED, _SUPERSEDE.size),)
 
 
 class SessionRecord(tuple[object, ...]):
@@ -160,11 +206,58 @@ def slot_size(slot: int) -> int:
     return 512 << (slot - 1) if slot else 512
 
 
+def env_at(flags: int) -> int:
+    """Where env begins in a record with these flags."""
+    at = HEADER_LENGTH
+    if flags:
+        for flag, size in BLOCKS:
+            if flags & flag:
+                at += size
+    return at
+
+
 def record_length(header: bytes) -> int:
     """The whole length of the record that `header` begins."""
     env_len, data_len, flags = _unpack_lengths(header)
-    length: int = HEADER_LENGTH + env_len + data_len
-    return length + SUPERSEDE.size if flags & SUPERSEDED else length
+    length: int = env_at(flags) + env_len + data_len
+    return length
+
+
+def version_of(record: bytes) -> bytes:
+    """The header, which no two states of a session have in common."""
+    return record[:HEADER_LENGTH]
+
+
+def sequence_of(record: bytes) -> int:
+    """Its sequence number: which write of the file it was, from 1."""
+    return int.from_bytes(record[8:16], "little")
+
+
+def crc_of(record: bytes) -> int:
+    """The CRC that it was written with."""
+    return int.from_bytes(record[4:8], "little")
+
+
+def numbered(record: bytes, sequence: int, crc_from: Crc) -> bytes:
+    """
+    The record as it is written.
+
+    Args:
+        crc_from: the CRC of what is given to it, started from the handle.
+    """
+    rest = sequence.to_bytes(8, "little") + record[16:]
+    return record[:4] + crc_from(rest).to_bytes(4, "little") + rest
+
+
+def is_newer_format(header: bytes) -> bool:
+    """Whether the slot is of a version of websession that is to come."""
+    return header[:3] == MAGIC[:3] and header[3] > MAGIC[3]
+
+
+def has_unknown(record: bytes) -> bool:
+    """Whether it holds what only a later version knows."""
+    flags, reserved = record[41], record[42:44]
+    return bool(flags & ~SUPERSEDED or any(reserved))
 
 
 def stored_at(record: bytes) -> float:
@@ -175,9 +268,117 @@ def stored_at(record: bytes) -> float:
 
 def origin_of(record: bytes) -> tuple[float, bytes, int]:
     """Creation time, env and idle limit of a record."""
-    created, _, env_len, _, flags, idle = ORIGIN.unpack_from(record)
-    at = HEADER_LENGTH + (SUPERSEDE.size if flags & SUPERSEDED else 0)
+    created, _, env_len, _, flags, idle = unpack_origin(record)
+    at = env_at(flags)
     return created, record[at : at + env_len], idle
+
+
+def have_same_creation(one: bytes, other: bytes) -> bool:
+    """Whether two records were created at the same time, to the bit."""
+    return one[16:24] == other[16:24]
+
+
+def have_same_marks(one: bytes, other: bytes) -> bool:
+    """Whether the files of two records have the same marks."""
+    return one[_MARKS_AT:_MAC_AT] == other[_MARKS_AT:_MAC_AT]
+
+
+def is_superseded(record: bytes) -> bool:
+    """Whether another ID has replaced that of the session."""
+    return bool(record[_MARKS_AT] & SUPERSEDED)
+
+
+def holds_data(record: bytes) -> bool:
+    """Whether there is anything to read."""
+    return bool(_unpack_lengths(record)[1])
+
+
+def pack_successor(until: float, handle: bytes) -> bytes:
+    """The block of a superseded record: until when, and which handle."""
+    return _SUPERSEDE.pack(until, bytes.fromhex(handle.decode("ascii")))
+
+
+def successor_of(record: bytes) -> tuple[float, bytes]:
+    """
+    Until when a superseded record leads to which handle; the handle is empty
+    if it is none.
+    """
+    if not is_superseded(record):
+        return 0.0, b""
+    until, handle = _SUPERSEDE.unpack_from(record, HEADER_LENGTH)
+    return until, handle.hex().encode("ascii")
+
+
+class Parts:
+    """
+    What a record is made of.
+
+    Attributes:
+        created, stored: seconds since the epoch.
+        idle: the session's own idle limit, whole seconds; 0: it has none.
+        number: of the serialiser of env and data.
+        flags: which blocks there are.
+        supersede: the block of what has replaced it, or nothing.
+        env, data: as they were serialised.
+    """
+
+    __slots__ = (
+        "created", "data", "env", "flags", "idle", "number", "stored",
+        "supersede",
+    )  # fmt: skip
+
+    def __init__(self, record: bytes) -> None:
+        (
+            self.created,
+            self.stored,
+            env_len,
+            self.number,
+            self.flags,
+            self.idle,
+        ) = unpack_origin(record)
+        at = env_at(self.flags)
+        self.supersede = record[HEADER_LENGTH:at]
+        self.env = record[at : at + env_len]
+        self.data = record[at + env_len :]
+
+
+def pack(
+    created: float,
+    stored: float,
+    env: bytes,
+    data: bytes,
+    number: int,
+    supersede: bytes,
+    idle: int,
+) -> tuple[bytes, bytes]:
+    """
+    What a MAC is made of, besides the handle and `MAGIC`: the fields, and what
+    follows the header. See `Parts`.
+    """
+    flags = SUPERSEDED if supersede else 0
+    fields = _pack_fields(
+        created, stored, len(env), len(data), number, flags, idle
+    )
+    return fields, supersede + env + data
+
+
+def signed(fields: bytes, payload: bytes, mac: bytes) -> bytes:
+    """The record of what `pack` gave, ready for a backend."""
+    return _BEGIN + fields + mac + payload
+
+
+def signed_parts(record: bytes) -> tuple[bytes, bytes]:
+    """What the MAC of a record is of, besides the handle; and the MAC."""
+    what = record[:4] + record[_FIELDS_AT:_MAC_AT] + record[HEADER_LENGTH:]
+    return what, record[_MAC_AT:HEADER_LENGTH]
+
+
+def info_of(handle: bytes, record: bytes) -> SessionInfo:
+    """What may be known of a session without its ID."""
+    _, _, _, created, stored, _, size, _, _, _, idle, _ = _HEADER.unpack_from(
+        record
+    )
+    return SessionInfo(handle.decode("ascii"), created, stored, size, idle)
 
 
 def has_finite_times(record: bytes) -> bool:
@@ -188,6 +389,6 @@ def has_finite_times(record: bytes) -> bool:
 
 def right_mode(record: bytes) -> int:
     """The mode that a session's file has right after this was written."""
-    _, _, _, _, flags, idle = ORIGIN.unpack_from(record)
+    flags, idle = unpack_marks(record)
     mode = MODE_OWN_LIMIT if idle else 0
     return 0o600 | mode | (MODE_SUPERSEDED if flags & SUPERSEDED else 0)

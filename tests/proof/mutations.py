@@ -35,7 +35,7 @@ class Mutation(NamedTuple):
 
 
 PY = "src/websession/disk/plain/operations.py"
-C = "csrc/session.c"
+C, RULES_C = "csrc/operations.c", "csrc/rules.c"
 WIPE_C, WIPE_PY = "csrc/wipe.c", "src/websession/disk/plain/wipe.py"
 KILL, FAULT = "tests/proof/test_kill.py", "tests/proof/test_fault.py"
 POWER = "tests/proof/test_power_loss.py"
@@ -115,7 +115,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the compare of compare-and-swap is left out, in C",
-        C,
+        RULES_C,
         "if (expected != NULL && memcmp(header, expected, WS_HEADER_LEN)"
         " != 0)",
         "if (expected != NULL && 0)",
@@ -124,14 +124,14 @@ MUTATIONS = [
     Mutation(
         "the compare of compare-and-swap is left out, in Python",
         "src/websession/disk/plain/rules.py",
-        "if expected is not None and live[:HEADER_LENGTH] != expected:",
+        "if expected is not None and version_of(live) != expected:",
         "if False:",
         SOAK + " " + ORDER,
     ),
     # Slots
     Mutation(
         "the live slot is overwritten, in C",
-        C,
+        RULES_C,
         "if (ws_slot_size(slot) >= record_len && slot != apart_from)",
         "if (ws_slot_size(slot) >= record_len)",
         POWER,
@@ -202,15 +202,15 @@ MUTATIONS = [
     Mutation(
         "a torn slot is healed with the number 0",
         WIPE_PY,
-        'before = max(0, int.from_bytes(found.raw[8:16], "little") - 1)',
+        "before = max(0, sequence_of(found.raw) - 1)",
         "before = 0",
         RECORD,
     ),
     Mutation(
         "a retired slot is empty",
         WIPE_PY,
-        '    header = MAGIC + wrong.to_bytes(4, "little") + rest',
-        "    header = bytes(HEADER_LENGTH)",
+        '    file.write_at(header.ljust(in_page, b"\\0"), start)\n',
+        "    file.write_at(bytes(in_page), start)\n",
         RECORD,
     ),
     Mutation(
@@ -267,8 +267,7 @@ MUTATIONS = [
     Mutation(
         "any CRC will do, in Python",
         "src/websession/disk/plain/slots.py",
-        "    elif crc != crc32(raw[8:], crc32(name)) or not has_finite_times"
-        "(raw):",
+        "    elif crc != checksum(raw, name) or not has_finite_times(raw):",
         "    elif not has_finite_times(raw):",
         RECORD,
     ),
@@ -368,7 +367,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the creation time may change, in C",
-        C,
+        RULES_C,
         "    if (memcmp(header + 16, record + 16, 8) != 0 ||\n"
         "        WS_ENV_LEN",
         "    if (WS_ENV_LEN",
@@ -376,7 +375,7 @@ MUTATIONS = [
     ),
     Mutation(
         "env is compared in the first page only, in C",
-        C,
+        RULES_C,
         "            memcmp(chunk, env, len) != 0)",
         "            0)",
         RECORD,
@@ -384,7 +383,7 @@ MUTATIONS = [
     # Expiry
     Mutation(
         "a late store revives an expired session, in C",
-        C,
+        RULES_C,
         "    if (ws_record_expired(header, now, idle, lifetime))",
         "    if (0)",
         MODEL,
@@ -412,7 +411,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a blind store takes another one's limit away, in C",
-        C,
+        RULES_C,
         "(!same_origin(slots, record) ||\n"
         "                             WS_IDLE(header) != WS_IDLE(record))",
         "!same_origin(slots, record)",
@@ -707,8 +706,8 @@ MUTATIONS = [
     Mutation(
         "whoever has superseded the old ID, the new one stays",
         "src/websession/stores/file.py",
-        "        return successor_of(raw) == handle(successor_id)",
-        '        return successor_of(raw) != b""',
+        "        return successor_of(raw)[1] == handle(successor_id)",
+        '        return successor_of(raw)[1] != b""',
         RENEW,
     ),
     Mutation(
@@ -792,8 +791,8 @@ MUTATIONS = [
     Mutation(
         "the old ID reads after a second new one",
         "src/websession/disk/sessionfile.py",
-        "        if steps > 1 or raw[36:40] == _NO_DATA:",
-        "        if raw[36:40] == _NO_DATA:",
+        "        if steps > 1 or not holds_data(raw):",
+        "        if not holds_data(raw):",
         RENEW,
     ),
     Mutation(
@@ -806,8 +805,8 @@ MUTATIONS = [
     Mutation(
         "the data stays under the old ID",
         "src/websession/stores/file.py",
-        "            old, now, SUPERSEDE.pack(until, successor), readable\n",
-        "            old, now, SUPERSEDE.pack(until, successor), True\n",
+        "        record = file.copy(old, now, block, readable)\n",
+        "        record = file.copy(old, now, block, True)\n",
         RENEW,
     ),
     Mutation(
@@ -983,7 +982,7 @@ MUTATIONS = [
     ),
     Mutation(
         "who names the live record cannot write its env anew, in C",
-        C,
+        RULES_C,
         "    if (expected == NULL && (!same_origin(slots, record) ||\n"
         "                             WS_IDLE(header) != WS_IDLE(record)))",
         "    if (!same_origin(slots, record) || (expected == NULL &&\n"
@@ -993,17 +992,15 @@ MUTATIONS = [
     Mutation(
         "who names the live record cannot write its env anew, in Python",
         "src/websession/disk/plain/rules.py",
-        "    if expected is None and (\n"
-        "        record[at : at + new_env_len] != env or own != new_own\n"
-        "    ):",
-        "    if record[at : at + new_env_len] != env or (\n"
-        "        expected is None and own != new_own\n"
+        "    if expected is None and origin_of(record)[1:] != (env, own):",
+        "    if origin_of(record)[1] != env or (\n"
+        "        expected is None and origin_of(record)[2] != own\n"
         "    ):",
         RECORD,
     ),
     Mutation(
         "who names the live record may change its creation time, in C",
-        C,
+        RULES_C,
         "    if (expected != NULL && memcmp(header + 16, record + 16, 8) "
         "!= 0)",
         "    if (0)",
@@ -1012,8 +1009,8 @@ MUTATIONS = [
     Mutation(
         "who names the live record may change its creation time, in Python",
         "src/websession/disk/plain/rules.py",
-        "    if live[16:24] != record[16:24]:",
-        "    if expected is None and live[16:24] != record[16:24]:",
+        "    if not have_same_creation(live, record):",
+        "    if expected is None and not have_same_creation(live, record):",
         RECORD,
     ),
     Mutation(
@@ -1041,21 +1038,21 @@ MUTATIONS = [
     Mutation(
         "what is stored beside rekey is lost",
         TRANSFER,
-        "store.layout.path(name), name, packed, there[:HEADER_LENGTH],",
+        "store.layout.path(name), name, packed, version_of(there),",
         "store.layout.path(name), name, packed, None,",
         "tests/cli/test_rekey.py",
     ),
     Mutation(
         "what has expired by its own limit is never signed nor replaced",
         TRANSFER,
-        "        store.delete(name, there[:HEADER_LENGTH])\n",
+        "        store.delete(name, version_of(there))\n",
         "        pass\n",
         "tests/cli/test_rekey.py",
     ),
     Mutation(
         "what is used meanwhile is deleted as old",
         "src/websession/admin/inspector.py",
-        "        return self.delete(name, raw[:HEADER_LENGTH])",
+        "        return self.delete(name, version_of(raw))",
         "        return self.delete(name)",
         "tests/cli/test_show.py",
     ),

@@ -18,7 +18,7 @@ from ..disk.private import TEMPORARY
 from ..disk.root import COUNT, DAMAGED, KEY, LOCKS, MARKER
 from ..disk.sweep import set_aside
 from ..exceptions import CorruptData, SessionStoreError
-from ..record import MODE_SUPERSEDED, SUPERSEDED, right_mode, stored_at
+from ..record import MODE_SUPERSEDED, is_superseded, right_mode, stored_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ class Verifier:
     ) -> list[tuple[str, str]]:
         """What is wrong with mode and time of a file, and what to do."""
         found = []
-        mode, superseded = info.st_mode & 0o777, bool(raw[41] & SUPERSEDED)
+        mode, superseded = info.st_mode & 0o777, is_superseded(raw)
         right = right_mode(raw)
         if mode & ~MODE_SUPERSEDED != 0o600:
             found.append((f"has mode {mode:03o}", f"chmod {right:03o}"))

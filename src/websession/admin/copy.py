@@ -13,13 +13,7 @@ from ..disk.private import TEMPORARY, sync_directory
 from ..disk.root import MARKER
 from ..exceptions import CorruptData, SessionBusy, SessionStoreError
 from ..keyring import Keyring
-from ..record import (
-    HEADER,
-    HEADER_LENGTH,
-    SUPERSEDE,
-    SUPERSEDED,
-    stored_at,
-)
+from ..record import Parts, is_superseded, stored_at, version_of
 from ..stores.transit import COPIED, GONE, THERE
 
 TYPE_CHECKING = False
@@ -34,31 +28,12 @@ _ABANDONED_AFTER = 1.0
 _PAUSE = 0.02
 
 
-class _Record:
-    """The parts of a record."""
-
-    __slots__ = (
-        "created", "data", "env", "idle", "number", "stored", "supersede"
+def _packed(parts: Parts, keyring: Keyring, name: bytes) -> bytes:
+    """The record of these parts, signed anew."""
+    return keyring.pack(
+        name, parts.created, parts.stored, parts.env, parts.data,
+        parts.number, parts.supersede, parts.idle,
     )  # fmt: skip
-
-    def __init__(self, raw: bytes) -> None:
-        fields = HEADER.unpack_from(raw)
-        self.created, self.stored = fields[3], fields[4]
-        self.number, self.idle = fields[7], fields[10]
-        at = HEADER_LENGTH
-        self.supersede = b""
-        if fields[8] & SUPERSEDED:
-            self.supersede = raw[at : at + SUPERSEDE.size]
-            at += SUPERSEDE.size
-        self.env = raw[at : at + fields[5]]
-        self.data = raw[at + fields[5] :]
-
-    def packed(self, keyring: Keyring, name: bytes) -> bytes:
-        """Signed anew."""
-        return keyring.pack(
-            name, self.created, self.stored, self.env, self.data,
-            self.number, self.supersede, self.idle,
-        )  # fmt: skip
 
 
 class Transfer:
@@ -97,13 +72,13 @@ class Transfer:
         """
         source = self._source
         raw = _read(source, name)
-        if raw is None or raw[41] & SUPERSEDED:
+        if raw is None or is_superseded(raw):
             return GONE
         if not source.layout.keyring.verifies(name, raw):
             raise CorruptData("it is not authentic")
-        record = _Record(raw)
+        record = Parts(raw)
         self._encode(record)
-        packed = record.packed(self._target.layout.keyring, name)
+        packed = _packed(record, self._target.layout.keyring, name)
         deadline = time.monotonic() + _LONGEST
         while time.monotonic() < deadline:
             there = _read(self._target, name)
@@ -122,7 +97,7 @@ class Transfer:
                 return COPIED
         raise SessionBusy("others keep changing it in the target")
 
-    def _encode(self, record: _Record) -> None:
+    def _encode(self, record: Parts) -> None:
         if self._serializers is None:
             return
         old, new = self._serializers
@@ -169,7 +144,7 @@ def _replace(
 ) -> bool:
     """Writes a record in the place of one; False if that has changed."""
     outcome, header = store.backend.commit(
-        store.layout.path(name), name, packed, there[:HEADER_LENGTH],
+        store.layout.path(name), name, packed, version_of(there),
         time.time(), 0.0, 0.0, 0, store.timeout,
     )  # fmt: skip
     if outcome == engine.CONFLICT and there.startswith(header):
@@ -180,7 +155,7 @@ def _replace(
         return bool(outcome == engine.OK)
     if outcome == engine.EXPIRED:
         # By its own limit, and nothing follows that: it is made anew.
-        store.delete(name, there[:HEADER_LENGTH])
+        store.delete(name, version_of(there))
     if outcome in (engine.ABSENT, engine.SUPERSEDED, engine.EXPIRED):
         return False
     raise SessionStoreError(f"it could not be written (status {outcome})")
@@ -207,11 +182,11 @@ def resign(store: Inspector, last: Keyring, name: bytes) -> str:
             return GONE
         if last.verifies(name, raw):
             return THERE
-        if raw[41] & SUPERSEDED:
+        if is_superseded(raw):
             return GONE  # it reads for seconds, and nothing follows it
         if not store.layout.keyring.verifies(name, raw):
             raise CorruptData("it is signed with none of these secrets")
-        packed = _Record(raw).packed(last, name)
+        packed = _packed(Parts(raw), last, name)
         if _replace(store, name, packed, raw):
             return COPIED
     raise SessionBusy("others keep changing it")

@@ -23,11 +23,10 @@ from ..exceptions import (
     SessionBusy,
 )
 from ..record import (
-    HEADER,
-    HEADER_LENGTH,
-    SUPERSEDE,
-    SUPERSEDED,
+    Parts,
+    is_superseded,
     stored_at,
+    version_of,
 )
 
 TYPE_CHECKING = False
@@ -149,18 +148,16 @@ class Inspector:
         raw = self._raw(name)
         if raw is None:
             return None
-        _, _, _, created, stored, _, size, number, flags, _, idle, _ = (
-            HEADER.unpack_from(raw)
-        )
+        parts = Parts(raw)
         return StoredSession(
             name.decode("ascii"),
-            created,
-            stored,
-            idle,
-            size,
+            parts.created,
+            parts.stored,
+            parts.idle,
+            len(parts.data),
             info.st_blocks * _BLOCK,
-            number,
-            bool(flags & SUPERSEDED),
+            parts.number,
+            is_superseded(raw),
         )
 
     def _raw(self, name: bytes) -> bytes | None:
@@ -223,11 +220,8 @@ class Inspector:
                 f"session {name.decode('ascii')} is not authentic: it was "
                 "written with another secret, or by somebody else"
             )
-        _, _, _, _, _, env_len, _, number, flags, _, _, _ = HEADER.unpack_from(
-            raw
-        )
-        at = HEADER_LENGTH + (SUPERSEDE.size if flags & SUPERSEDED else 0)
-        return number, raw[at : at + env_len], raw[at + env_len :]
+        parts = Parts(raw)
+        return parts.number, parts.env, parts.data
 
     # Removing
 
@@ -265,7 +259,7 @@ class Inspector:
         raw = self._raw(name)
         if raw is None or stored_at(raw) >= before:
             return False
-        return self.delete(name, raw[:HEADER_LENGTH])
+        return self.delete(name, version_of(raw))
 
     @loud
     def delete_empty(self, name: bytes, age: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ..engine import UNREADABLE
-from ..record import HEADER, SessionInfo
+from ..record import info_of
 from .ledger import counted_files
 
 TYPE_CHECKING = False
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
+    from ..record import SessionInfo
     from .root import Layout
 
 __all__ = ["entries"]
@@ -34,9 +35,4 @@ def entries(
             except UNREADABLE:
                 continue
             if raw is not None:
-                _, _, _, created, stored, _, size, _, _, _, idle, _ = (
-                    HEADER.unpack_from(raw)
-                )
-                yield SessionInfo(
-                    name.decode("ascii"), created, stored, size, idle
-                )
+                yield info_of(name, raw)

@@ -2,8 +2,8 @@
 The backend in C: the only module that touches `ffi` and `lib`.
 
 It checks lengths, calls, and turns what comes back into plain values or
-exceptions. What each function does is said in `_backend_py`, its twin, and in
-csrc/ws_api.h.
+exceptions. What each function does is said in `plain.operations`, its twin,
+and in csrc/ws_api.h.
 """
 
 from __future__ import annotations
@@ -281,7 +281,7 @@ def exists(path: bytes) -> bool:
 
 
 def set_aside(path: bytes, name: bytes, target: bytes, timeout: float) -> bool:
-    """See `_backend_py.set_aside`: too rare to be worth compiling."""
+    """See `plain.operations.set_aside`: too rare to be worth compiling."""
     from .plain.operations import set_aside
 
     return set_aside(path, name, target, timeout)

@@ -44,14 +44,13 @@ def mount_of(root: bytes) -> tuple[str, str, str]:
     best, found = -1, (b"?", b"?", b"")
     for line in lines:
         left, _, right = line.partition(b" - ")
-        fields = left.split(b" ")
-        point = fields[4]
+        _, _, _, _, point, point_options, *_ = left.split(b" ")
         for escaped in (b"\\040", b"\\011", b"\\012", b"\\134"):
             point = point.replace(escaped, bytes([int(escaped[1:], 8)]))
         inside = root == point or root.startswith(point.rstrip(b"/") + b"/")
         if inside and len(point) >= best:
             best = len(point)
-            found = point, right.split(b" ")[0], fields[5]
+            found = point, right.split(b" ")[0], point_options
     where, kind, options = (part.decode("utf-8", "replace") for part in found)
     return where, kind, options
 

@@ -237,7 +237,8 @@ class Layout:
         """The keys, if they are those that the store was made with."""
         secrets = self._secrets or [self._read_key(self.marker)]
         made_with = self.marker[b"key"]
-        if made_with.startswith(b"file:") and made_with[5:].decode(
+        kind, _, fingerprint = made_with.partition(b":")
+        if kind == b"file" and fingerprint.decode(
             "ascii", "replace"
         ) not in map(Keyring.fingerprint, secrets):
             advice = (

@@ -14,11 +14,13 @@ from ..exceptions import (
 from ..ids import handle
 from ..record import (
     HEADER_LENGTH,
-    ORIGIN,
-    SUPERSEDED,
+    Parts,
+    holds_data,
+    is_superseded,
     later,
     origin_of,
     stored_at,
+    version_of,
 )
 from .count import SessionCount
 from .private import sync_directory
@@ -35,7 +37,6 @@ __all__ = ["SessionFile", "Tools"]
 _FILES, _BYTES, _SMALL = 1024, 8 << 20, 8192
 # What is seen of a session at first.
 NOTHING: tuple[bytes, None] = (b"", None)
-_NO_DATA = bytes(4)
 
 
 class Tools:
@@ -157,7 +158,7 @@ class SessionFile:
     def current(self, now: float, timeout: float | None = None) -> bytes:
         """The live record, for one that is to follow it."""
         raw = self.raw(timeout)
-        if raw[41] & SUPERSEDED:
+        if is_superseded(raw):
             self.refuse(engine.SUPERSEDED, now)
         return raw
 
@@ -172,7 +173,7 @@ class SessionFile:
         if steps == 0:
             raise InvalidSessionId(self.session_id)
         # The second new ID may be that of a log-in.
-        if steps > 1 or raw[36:40] == _NO_DATA:
+        if steps > 1 or not holds_data(raw):
             raise SessionRenewed(self.session_id)
 
     def refuse(self, outcome: int, now: float) -> None:
@@ -180,7 +181,7 @@ class SessionFile:
         self.forget()
         if outcome == engine.SUPERSEDED:
             raw = self.raw()
-            if raw[41] & SUPERSEDED:
+            if is_superseded(raw):
                 self.check_readable(raw, now)
                 raise SessionRenewed(self.session_id)
         self._tools.layout.check()
@@ -264,14 +265,11 @@ class SessionFile:
         The same record with another time, and perhaps a successor; with
         nothing in it unless `whole`.
         """
-        created, stored, env_len, number, _, own = ORIGIN.unpack_from(old)
-        env_end = HEADER_LENGTH + env_len
-        env, data = old[HEADER_LENGTH:env_end], old[env_end:]
-        if not whole:
-            env = data = b""
+        parts = Parts(old)
+        env, data = (parts.env, parts.data) if whole else (b"", b"")
         return self._tools.pack(
-            self.name, created, later(now, stored), env, data, number,
-            supersede, own,
+            self.name, parts.created, later(now, parts.stored), env, data,
+            parts.number, supersede, parts.idle,
         )  # fmt: skip
 
     def commit(
@@ -297,7 +295,7 @@ class SessionFile:
         deadline = Deadline(self._tools.timeout)
         while True:
             old = self.current(now)
-            header = old[:HEADER_LENGTH]
+            header = version_of(old)
             if expected is not None and header != expected:
                 return None
             record = self.copy(old, now)

@@ -12,7 +12,7 @@ import os
 from .. import engine
 from ..engine import Deadline, loud
 from ..exceptions import CorruptData
-from ..record import HEADER_LENGTH, MODE_SUPERSEDED, SUPERSEDE, SUPERSEDED
+from ..record import MODE_SUPERSEDED, successor_of, version_of
 from .private import sync_directory
 
 TYPE_CHECKING = False
@@ -32,18 +32,10 @@ if TYPE_CHECKING:
         timeout: float
 
 
-__all__ = ["delete", "distance", "successor_of"]
+__all__ = ["delete", "distance"]
 
 # How many IDs in a row are looked at for one that is in force.
 _LONGEST_CHAIN = 16
-
-
-def successor_of(raw: bytes) -> bytes:
-    """The handle of what has replaced a session; empty if nothing has."""
-    if not raw[41] & SUPERSEDED:
-        return b""
-    successor: bytes = SUPERSEDE.unpack_from(raw, HEADER_LENGTH)[1]
-    return successor.hex().encode("ascii")
 
 
 def _read(store: Opened, name: bytes) -> bytes | None:
@@ -65,11 +57,10 @@ def distance(store: Opened, raw: bytes, now: float) -> int:
     Raises:
         CorruptData: one of those in between cannot be read.
     """
-    until: float = SUPERSEDE.unpack_from(raw, HEADER_LENGTH)[0]
+    until, name = successor_of(raw)
     if now >= until:
         return 0
     for steps in range(1, _LONGEST_CHAIN + 1):
-        name = successor_of(raw)
         try:
             info = os.lstat(store.layout.path(name))
         except FileNotFoundError:
@@ -79,9 +70,9 @@ def distance(store: Opened, raw: bytes, now: float) -> int:
         found = _read(store, name)
         if found is None:
             return 0
-        if not found[41] & SUPERSEDED:
+        _, name = successor_of(found)
+        if not name:
             return steps  # marked, and the crash came before the record
-        raw = found
     return 0
 
 
@@ -128,7 +119,7 @@ def _look(store: Opened, name: bytes) -> tuple[bytes, bytes]:
         raw = None  # nobody can say what followed it
     if raw is None:
         return b"", b""
-    return raw[:HEADER_LENGTH], successor_of(raw)
+    return version_of(raw), successor_of(raw)[1]
 
 
 def _unlink(

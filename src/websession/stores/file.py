@@ -26,10 +26,13 @@ from ..exceptions import (
 from ..ids import handle
 from ..record import (
     HEADER_LENGTH,
-    ORIGIN,
-    SUPERSEDE,
     SessionInfo,
     SessionRecord,
+    env_at,
+    pack_successor,
+    successor_of,
+    unpack_origin,
+    version_of,
 )
 from .base import KEEP, SessionStore
 
@@ -46,7 +49,6 @@ __all__ = ["FileStore"]
 DURABILITIES = ("none", "data", "full")
 LARGEST_MAX_SIZE = 32 << 20
 _make = tuple.__new__
-_origin = ORIGIN.unpack_from
 
 
 class FileStore(SessionStore):
@@ -228,10 +230,10 @@ class FileStore(SessionStore):
         """See `SessionStore.read`."""
         file = self._recent.get(session_id) or self._file(session_id)
         raw = file.raw(timeout)
-        created, stored, env_len, number, flags, own_idle = _origin(raw)
+        created, stored, env_len, number, flags, own_idle = unpack_origin(raw)
         at = HEADER_LENGTH
         if flags:
-            at += SUPERSEDE.size
+            at = env_at(flags)
             file.check_readable(raw, now)
         if number not in self._accepted:
             raise CorruptData(
@@ -250,7 +252,7 @@ class FileStore(SessionStore):
             raise CorruptData(
                 f"session {file.name.decode()} cannot be decoded: {error}"
             ) from error
-        version = raw[:HEADER_LENGTH]
+        version = version_of(raw)
         return _make(
             SessionRecord,
             (
@@ -302,13 +304,11 @@ class FileStore(SessionStore):
         """See `SessionStore.supersede`."""
         file = self._file(session_id)
         old = file.current(now)
-        header = old[:HEADER_LENGTH]
+        header = version_of(old)
         if header != expected:
             return None
-        successor = bytes.fromhex(handle(successor_id).decode())
-        record = file.copy(
-            old, now, SUPERSEDE.pack(until, successor), readable
-        )
+        block = pack_successor(until, handle(successor_id))
+        record = file.copy(old, now, block, readable)
         outcome, written = self._count.supersede(
             file.name,
             lambda: file.commit(record, header, now, idle, lifetime),
@@ -320,13 +320,11 @@ class FileStore(SessionStore):
 
     def leads_to(self, session_id: str, successor_id: str) -> bool:
         """See `SessionStore.leads_to`."""
-        from ..disk.succession import successor_of
-
         try:
             raw = self._file(session_id).raw()
         except InvalidSessionId:
             return False
-        return successor_of(raw) == handle(successor_id)
+        return successor_of(raw)[1] == handle(successor_id)
 
     @loud
     def delete(self, session_id: str, expected: object = None) -> bool:

@@ -1,15 +1,14 @@
 """
-The backend in plain Python: the same functions as `_backend_c`, complete.
+The backend in plain Python: the same functions as `disk.native`, complete.
 
 Both read and write the same files, at the same time if need be. The rules are
-those of csrc/ws_api.h; `_slots.find_live` is the parser.
+those of csrc/ws_api.h; `slots.find_live` is the parser.
 """
 
 from __future__ import annotations
 
 import os
 from fcntl import LOCK_EX, LOCK_SH
-from struct import Struct
 from time import CLOCK_REALTIME, clock_gettime
 from zlib import crc32
 
@@ -20,9 +19,15 @@ from ...record import (
     MODE_OWN_LIMIT,
     MODE_SUPERSEDED,
     SUPERSEDED,
+    have_same_marks,
+    numbered,
     right_mode,
+    sequence_of,
     slot_size,
     slot_start,
+    stored_at,
+    unpack_marks,
+    version_of,
 )
 from .files import File, Outcome
 from .rules import check_record, first_slot, may_follow
@@ -31,10 +36,8 @@ from .wipe import clean
 NAME = "python"
 
 _MTIME_TOLERANCE = 0.1
-# Of a new file at least, see FIRST_LEN in session.c.
+# Of a new file at least, see FIRST_LEN in operations.c.
 _FIRST_LENGTH = 1024
-_stored = Struct("<24xd").unpack_from
-_flags_and_idle = Struct("<41xBxxI").unpack_from
 # The two slots of a small session, which need no cleaning: the state before
 # is in one, the record fills the other.
 _SMALL = slot_size(1)
@@ -130,7 +133,7 @@ def _mark(fd: int, mode: int, record: bytes, idle_before: int) -> None:
     when that is new, since the sweep takes the mark away from long ones.
     """
     wanted = mode
-    flags, idle = _flags_and_idle(record)
+    flags, idle = unpack_marks(record)
     if idle and idle != idle_before:
         wanted |= MODE_OWN_LIMIT
     if flags & SUPERSEDED:
@@ -149,17 +152,15 @@ def _write(
     least: int = 0,
 ) -> bytes:
     """Completes the header, writes the record, returns the header."""
-    rest = sequence.to_bytes(8, "little") + record[16:]
-    crc = crc32(rest, crc32(name))
-    whole = record[:4] + crc.to_bytes(4, "little") + rest
+    whole = numbered(record, sequence, lambda rest: crc32(rest, crc32(name)))
     file.write_at(whole.ljust(least, b"\0"), offset)
-    _agree_mtime(file.fd, _stored(record)[0])
+    _agree_mtime(file.fd, stored_at(record))
     if durability > 0:
         try:
             os.fdatasync(file.fd)
         except OSError as error:
             raise Outcome(engine.UNSYNCED, error.errno or 0) from error
-    return whole[:HEADER_LENGTH]
+    return version_of(whole)
 
 
 def create(
@@ -235,16 +236,16 @@ def commit(
             ):
                 return engine.ABSENT, b""
             found = file.scan_locked(name)
-            live = found.raw[:HEADER_LENGTH]
+            live = version_of(found.raw)
             verdict = may_follow(found, record, expected, now, idle, lifetime)
             if verdict == engine.EXHAUSTED:
                 raise Outcome(verdict)
             if verdict != engine.OK:
                 return verdict, live
-            sequence = int.from_bytes(live[8:16], "little") + 1
+            sequence = sequence_of(live) + 1
             slot = first_slot(len(record), found.live)
-            if record[41:48] != live[41:48]:
-                _mark(file.fd, info.st_mode, record, _flags_and_idle(live)[1])
+            if not have_same_marks(record, live):
+                _mark(file.fd, info.st_mode, record, unpack_marks(live)[1])
             start, least = _SMALL * slot, _SMALL
             if slot > 1 or file.size > _PAIR:
                 clean(file, found, name, slot, len(record))
@@ -290,7 +291,7 @@ def remove(
                     return engine.SUPERSEDED
             else:
                 found = file.scan_locked(name)
-                if found.raw[:HEADER_LENGTH] != expected:
+                if version_of(found.raw) != expected:
                     return engine.CONFLICT
             os.unlink(path)
             file.unlinked = True

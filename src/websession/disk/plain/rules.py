@@ -1,6 +1,6 @@
 """
-Which record may follow which, and into which slot it goes: the rules that the
-Python backend keeps under a session's lock. Their twins are in session.c.
+Which record may follow which, and into which slot it goes: csrc/rules.c in
+Python.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ from ...record import (
     CLOCK_SLACK,
     HEADER_LENGTH,
     MAX_SLOTS,
-    ORIGIN,
-    SUPERSEDE,
-    SUPERSEDED,
     has_finite_times,
+    have_same_creation,
     is_expired,
+    is_superseded,
+    origin_of,
     record_length,
+    sequence_of,
     slot_size,
+    stored_at,
+    version_of,
 )
 from .slots import Slots
 
 _SMALL = slot_size(0)
 _LONGEST = slot_size(MAX_SLOTS - 2)
-_LAST_SEQUENCE = b"\xff" * 8
+_LAST_SEQUENCE = 2**64 - 1
 
 
 def check_record(record: bytes) -> None:
@@ -60,25 +63,21 @@ def may_follow(
 ) -> int:
     """May the record follow the live one? See ws_session_commit."""
     live = found.raw
-    if expected is not None and live[:HEADER_LENGTH] != expected:
+    if expected is not None and version_of(live) != expected:
         return engine.CONFLICT
-    if live[41] & SUPERSEDED:
+    if is_superseded(live):
         return engine.SUPERSEDED
-    created, stored, env_len, _, _, own = ORIGIN.unpack_from(live)
-    _, new_stored, new_env_len, _, flags, new_own = ORIGIN.unpack_from(record)
+    stored, ahead = stored_at(live), stored_at(live) - stored_at(record)
+    created, env, own = origin_of(live)
     if is_expired(created, stored, now, own or idle, lifetime):
         return engine.EXPIRED
-    if 0 < stored - new_stored <= CLOCK_SLACK:
+    if 0 < ahead <= CLOCK_SLACK:
         return engine.CONFLICT
-    at = HEADER_LENGTH + (SUPERSEDE.size if flags & SUPERSEDED else 0)
-    env = live[HEADER_LENGTH : HEADER_LENGTH + env_len]
-    if live[16:24] != record[16:24]:
+    if not have_same_creation(live, record):
         return engine.CONFLICT
     # Only who knows the live record may change what else it holds.
-    if expected is None and (
-        record[at : at + new_env_len] != env or own != new_own
-    ):
+    if expected is None and origin_of(record)[1:] != (env, own):
         return engine.CONFLICT
-    if live[8:16] == _LAST_SEQUENCE:
+    if sequence_of(live) == _LAST_SEQUENCE:
         return engine.EXHAUSTED
     return engine.OK

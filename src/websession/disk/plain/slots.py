@@ -4,31 +4,32 @@ Which of a file's slots holds the session's state; csrc/slots.c in Python.
 
 from __future__ import annotations
 
-from struct import Struct
 from zlib import crc32
 
 from ...record import (
+    AFTER_CRC,
     HEADER_LENGTH,
     MAGIC,
     MAX_SLOTS,
-    SUPERSEDED,
+    PLAIN,
+    crc_of,
     has_finite_times,
+    has_unknown,
+    is_newer_format,
     record_length,
+    sequence_of,
     slot_size,
     slot_start,
+    unpack_slot,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Slots", "classify", "find_live"]
+__all__ = ["Slots", "checksum", "classify", "find_live"]
 
 _ZEROS = bytes(HEADER_LENGTH)
-# Magic, CRC, sequence number, lengths; flags and reserved bytes, of which a
-# session in force has none.
-_unpack = Struct("<4sIQ16xIIx7s").unpack_from
-_PLAIN = bytes(7)
 _SMALL = slot_size(0)  # that of the second slot, too
 
 
@@ -50,6 +51,11 @@ class Slots:
         self.unsupported = False
 
 
+def checksum(record: bytes, name: bytes) -> int:
+    """The CRC that a record of this handle should have."""
+    return crc32(record[AFTER_CRC:], crc32(name))
+
+
 def classify(
     page: bytes, size: int, read_at: Callable[[int, int], bytes], found: Slots
 ) -> list[tuple[int, int, bytes]]:
@@ -66,10 +72,11 @@ def classify(
             header = header.ljust(HEADER_LENGTH, b"\0")
         if header == _ZEROS:
             continue
-        if header[:4] == MAGIC and record_length(header) <= slot_size(slot):
-            sequence = int.from_bytes(header[8:16], "little")
-            plausible.append((sequence, -slot, header))
-        elif header[:3] == MAGIC[:3] and header[3] > MAGIC[3]:
+        if header.startswith(MAGIC) and record_length(header) <= slot_size(
+            slot
+        ):
+            plausible.append((sequence_of(header), -slot, header))
+        elif is_newer_format(header):
             found.unsupported = True
         else:
             found.torn.append(slot)
@@ -90,11 +97,13 @@ def _find_in_pair(
             if page[at:].strip(b"\0"):
                 return None
             break
-        magic, its_crc, sequence, env_len, data_len, tail = _unpack(page, at)
+        magic, its_crc, sequence, env_len, data_len, tail = unpack_slot(
+            page, at
+        )
         if magic != MAGIC:
             if page[at : at + HEADER_LENGTH].strip(b"\0"):
                 return None
-        elif tail != _PLAIN or HEADER_LENGTH + env_len + data_len > _SMALL:
+        elif tail != PLAIN or HEADER_LENGTH + env_len + data_len > _SMALL:
             return None
         elif sequence > best:
             best, start, crc = sequence, at, its_crc
@@ -104,7 +113,7 @@ def _find_in_pair(
     raw = page[start : start + length]
     if raw == known and len(raw) == length:
         raw = known
-    elif crc != crc32(raw[8:], crc32(name)) or not has_finite_times(raw):
+    elif crc != checksum(raw, name) or not has_finite_times(raw):
         return None
     found = Slots()
     found.live, found.raw = start // _SMALL, raw
@@ -152,9 +161,8 @@ def find_live(
         if raw == known and len(raw) == end - start:
             found.live, found.raw = -minus_slot, known
             return found
-        crc = int.from_bytes(header[4:8], "little")
-        fits = len(raw) == end - start and crc == crc32(raw[8:], crc32(name))
-        if fits and (raw[41] & ~SUPERSEDED or any(raw[42:44])):
+        fits = len(raw) == end - start and crc_of(raw) == checksum(raw, name)
+        if fits and has_unknown(raw):
             found.unsupported = True
             return found
         if not fits or not has_finite_times(raw):

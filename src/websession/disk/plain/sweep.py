@@ -11,13 +11,12 @@ from stat import S_ISREG
 
 from ... import engine
 from ...record import (
-    HEADER_LENGTH,
     MODE_OWN_LIMIT,
     MODE_SUPERSEDED,
-    ORIGIN,
-    SUPERSEDE,
-    SUPERSEDED,
     is_expired,
+    is_superseded,
+    successor_of,
+    unpack_origin,
 )
 from .files import File, Outcome
 
@@ -120,11 +119,10 @@ class _Sweep:
         if opened.size == 0:
             return True
         raw = opened.scan_locked(name).raw
-        self.superseded, self.own = bool(raw[41] & SUPERSEDED), 0
+        self.superseded, self.own = is_superseded(raw), 0
         if self.superseded:
-            until: float = SUPERSEDE.unpack_from(raw, HEADER_LENGTH)[0]
-            return self.now >= until
-        created, stored, _, _, _, self.own = ORIGIN.unpack_from(raw)
+            return self.now >= successor_of(raw)[0]
+        created, stored, _, _, _, self.own = unpack_origin(raw)
         return is_expired(
             created, stored, self.now, self.own or self.idle, self.lifetime
         )
@@ -133,7 +131,7 @@ class _Sweep:
 def sweep(
     directory: bytes, prefix: bytes, now: float, idle: float, lifetime: float
 ) -> engine.Swept | None:
-    """See `_backend_py.sweep_shard`."""
+    """See `operations.sweep_shard`."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         dir_fd = os.open(directory, flags)

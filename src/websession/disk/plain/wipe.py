@@ -14,7 +14,9 @@ from ...record import (
     IN_PAGE,
     MAGIC,
     PAGE,
+    numbered,
     record_length,
+    sequence_of,
     slot_size,
     slot_start,
 )
@@ -59,9 +61,11 @@ def _retire(
 ) -> None:
     start = slot_start(slot)
     in_page = min(length, PAGE - start % PAGE)
-    rest = sequence.to_bytes(8, "little") + bytes(HEADER_LENGTH - 16)
-    wrong = crc32(rest, crc32(name)) ^ 0xFFFFFFFF
-    header = MAGIC + wrong.to_bytes(4, "little") + rest
+    header = numbered(
+        MAGIC.ljust(HEADER_LENGTH, b"\0"),
+        sequence,
+        lambda rest: crc32(rest, crc32(name)) ^ 0xFFFFFFFF,  # a wrong one
+    )
     file.write_at(header.ljust(in_page, b"\0"), start)
     _wipe(file, start + in_page, start + length)
 
@@ -79,7 +83,7 @@ def _leftovers(file: File, found: Slots) -> Iterator[tuple[int, int, int]]:
         slot = -minus_slot
         if slot != found.live and slot not in found.torn:
             yield slot, sequence, record_length(header)
-    before = max(0, int.from_bytes(found.raw[8:16], "little") - 1)
+    before = max(0, sequence_of(found.raw) - 1)
     for slot in found.torn:
         yield slot, before, slot_size(slot)
 

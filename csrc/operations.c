@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -146,84 +145,6 @@ static int mark(int fd, const ws_info *info, const uint8_t *record,
     return WS_ERRNO;
 }
 
-/* The slot of the smallest size that holds a record of this length. */
-static int first_slot(size_t record_len, int apart_from)
-{
-    int slot;
-
-    for (slot = 0; slot < WS_MAX_SLOTS; slot++)
-        if (ws_slot_size(slot) >= record_len && slot != apart_from)
-            return slot;
-    return -1;
-}
-
-/* Is this a record at all, and one that two slots can hold? */
-static int check_record(const uint8_t *record, size_t record_len)
-{
-    if (record_len >= WS_HEADER_LEN && ws_record_len(record) == record_len &&
-        record_len <= ws_slot_size(WS_MAX_SLOTS - 2) &&
-        isfinite(WS_CREATED(record)) && isfinite(WS_STORED(record)))
-        return WS_OK;
-    errno = EINVAL;
-    return WS_ERRNO;
-}
-
-/* 1 if creation time and env are the same in both. */
-static int same_origin(ws_slots *slots, const uint8_t *record)
-{
-    const uint8_t *header = slots->header;
-    uint64_t at = ws_slot_start(slots->live) + WS_HEADER_LEN;
-    const uint8_t *env = record + WS_HEADER_LEN;
-    size_t left = WS_ENV_LEN(header);
-    uint8_t chunk[512];
-
-    if (memcmp(header + 16, record + 16, 8) != 0 ||
-        WS_ENV_LEN(record) != WS_ENV_LEN(header))
-        return 0;
-    if (WS_FLAGS(record) & WS_FLAG_SUPERSEDED)
-        env += WS_SUPERSEDE_LEN;
-    if (at + left <= slots->page_len)
-        return memcmp(slots->page + at, env, left) == 0;
-    while (left > 0) {
-        size_t len = left < sizeof chunk ? left : sizeof chunk;
-
-        if (ws_file_read(slots->fd, chunk, len, at) != (ssize_t)len ||
-            memcmp(chunk, env, len) != 0)
-            return 0;
-        at += len;
-        env += len;
-        left -= len;
-    }
-    return 1;
-}
-
-/* May the record follow the live one?  See ws_session_commit. */
-static int check_conditions(ws_slots *slots, const uint8_t *record,
-                            const uint8_t *expected,
-                            double now, double idle, double lifetime)
-{
-    const uint8_t *header = slots->header;
-    double ahead = WS_STORED(header) - WS_STORED(record);
-
-    if (expected != NULL && memcmp(header, expected, WS_HEADER_LEN) != 0)
-        return WS_CONFLICT;
-    if (WS_FLAGS(header) & WS_FLAG_SUPERSEDED)
-        return WS_SUPERSEDED;
-    if (ws_record_expired(header, now, idle, lifetime))
-        return WS_EXPIRED;
-    if (ahead > 0 && ahead <= WS_CLOCK_SLACK)
-        return WS_CONFLICT;
-    if (expected != NULL && memcmp(header + 16, record + 16, 8) != 0)
-        return WS_CONFLICT;
-    /* Only who knows the live record may change what else it holds. */
-    if (expected == NULL && (!same_origin(slots, record) ||
-                             WS_IDLE(header) != WS_IDLE(record)))
-        return WS_CONFLICT;
-    if (WS_SEQUENCE(header) == UINT64_MAX)
-        return WS_EXHAUSTED;
-    return WS_OK;
-}
-
 /* Under LOCK_EX: is this still the session, and which record is live? */
 static int look_locked(ws_slots *slots, int fd, const char *path,
                        const char *name, ws_info *info)
@@ -250,7 +171,7 @@ int ws_session_create(const char *path, const char *name,
     ws_info info;
     int fd;
     int locked = 0;
-    int status = check_record(record, record_len);
+    int status = ws_check_record(record, record_len);
 
     if (status == WS_OK)
         status = ws_file_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL, &fd);
@@ -278,7 +199,7 @@ int ws_session_create(const char *path, const char *name,
         status = mark(fd, &info, record, 0);
     if (status == WS_OK)
         status = write_record(fd, name, header, record, record_len, 1,
-                              ws_slot_start(first_slot(record_len, -1)),
+                              ws_slot_start(ws_first_slot(record_len, -1)),
                               durability, FIRST_LEN);
     if (status == WS_ERRNO || status == WS_UNSYNCED) {
         int saved = errno;
@@ -303,7 +224,7 @@ int ws_session_commit(const char *path, const char *name,
     ws_info info;
     int fd, target;
     int locked = 0;
-    int status = check_record(record, record_len);
+    int status = ws_check_record(record, record_len);
 
     if (status == WS_OK)
         status = ws_file_open(AT_FDCWD, path, O_RDWR, &fd);
@@ -317,10 +238,10 @@ int ws_session_commit(const char *path, const char *name,
     if (status != WS_OK)
         goto done;
     memcpy(header, slots.header, WS_HEADER_LEN);
-    status = check_conditions(&slots, record, expected, now, idle, lifetime);
+    status = ws_may_follow(&slots, record, expected, now, idle, lifetime);
     if (status != WS_OK)
         goto done;
-    target = first_slot(record_len, slots.live);
+    target = ws_first_slot(record_len, slots.live);
     if (mark(fd, &info, record, WS_IDLE(slots.header)) != WS_OK ||
         ws_slots_clean(&slots, target, record_len) < 0) {
         status = WS_ERRNO;

@@ -1,0 +1,84 @@
+/* Which record may follow which, and into which slot it goes. */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "ws_internal.h"
+
+/* The slot of the smallest size that holds a record of this length. */
+int ws_first_slot(size_t record_len, int apart_from)
+{
+    int slot;
+
+    for (slot = 0; slot < WS_MAX_SLOTS; slot++)
+        if (ws_slot_size(slot) >= record_len && slot != apart_from)
+            return slot;
+    return -1;
+}
+
+/* Is this a record at all, and one that two slots can hold? */
+int ws_check_record(const uint8_t *record, size_t record_len)
+{
+    if (record_len >= WS_HEADER_LEN && ws_record_len(record) == record_len &&
+        record_len <= ws_slot_size(WS_MAX_SLOTS - 2) &&
+        isfinite(WS_CREATED(record)) && isfinite(WS_STORED(record)))
+        return WS_OK;
+    errno = EINVAL;
+    return WS_ERRNO;
+}
+
+/* 1 if creation time and env are the same in both. */
+static int same_origin(ws_slots *slots, const uint8_t *record)
+{
+    const uint8_t *header = slots->header;
+    uint64_t at = ws_slot_start(slots->live) + WS_HEADER_LEN;
+    const uint8_t *env = record + WS_HEADER_LEN;
+    size_t left = WS_ENV_LEN(header);
+    uint8_t chunk[512];
+
+    if (memcmp(header + 16, record + 16, 8) != 0 ||
+        WS_ENV_LEN(record) != WS_ENV_LEN(header))
+        return 0;
+    if (WS_FLAGS(record) & WS_FLAG_SUPERSEDED)
+        env += WS_SUPERSEDE_LEN;
+    if (at + left <= slots->page_len)
+        return memcmp(slots->page + at, env, left) == 0;
+    while (left > 0) {
+        size_t len = left < sizeof chunk ? left : sizeof chunk;
+
+        if (ws_file_read(slots->fd, chunk, len, at) != (ssize_t)len ||
+            memcmp(chunk, env, len) != 0)
+            return 0;
+        at += len;
+        env += len;
+        left -= len;
+    }
+    return 1;
+}
+
+/* May the record follow the live one?  See ws_session_commit. */
+int ws_may_follow(ws_slots *slots, const uint8_t *record,
+                  const uint8_t *expected,
+                  double now, double idle, double lifetime)
+{
+    const uint8_t *header = slots->header;
+    double ahead = WS_STORED(header) - WS_STORED(record);
+
+    if (expected != NULL && memcmp(header, expected, WS_HEADER_LEN) != 0)
+        return WS_CONFLICT;
+    if (WS_FLAGS(header) & WS_FLAG_SUPERSEDED)
+        return WS_SUPERSEDED;
+    if (ws_record_expired(header, now, idle, lifetime))
+        return WS_EXPIRED;
+    if (ahead > 0 && ahead <= WS_CLOCK_SLACK)
+        return WS_CONFLICT;
+    if (expected != NULL && memcmp(header + 16, record + 16, 8) != 0)
+        return WS_CONFLICT;
+    /* Only who knows the live record may change what else it holds. */
+    if (expected == NULL && (!same_origin(slots, record) ||
+                             WS_IDLE(header) != WS_IDLE(record)))
+        return WS_CONFLICT;
+    if (WS_SEQUENCE(header) == UINT64_MAX)
+        return WS_EXHAUSTED;
+    return WS_OK;
+}
