@@ -69,18 +69,18 @@ class Child:
 
 class Interposed:
     """
-    A backend with something that comes in between, once: when the next
-    session has been read, before anything else is done with it.
+    An engine with something that comes in between, once: when the next
+    session has been looked at, before anything else is done with it.
     """
 
-    def __init__(self, backend, action):
-        self._backend, self._action = backend, action
+    def __init__(self, engine, action):
+        self._engine, self._action = engine, action
 
     def __getattr__(self, name):
-        return getattr(self._backend, name)
+        return getattr(self._engine, name)
 
-    def read(self, *args):
-        raw = self._backend.read(*args)
+    def inspect(self, address):
+        raw = self._engine.inspect(address)
         action, self._action = self._action, lambda: None
         action()
         return raw

@@ -212,7 +212,10 @@ def test_a_forged_pickle_is_never_unpickled(ws, root, pair, tmp_path):
         pickle.dumps(Trace(trace)), 1,
     )  # fmt: skip
     path.unlink()
-    assert ws.sessiondict._backend.create(bytes(path), name, forged, 0, 1) == 0
+    assert (
+        ws.sessiondict.engine.backend.create(bytes(path), name, forged, 0, 1)
+        == 0
+    )
     for call in (
         lambda: ws.retrieveSession(pair),
         lambda: ws.updateSession(pair, lambda data: data),

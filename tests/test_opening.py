@@ -47,7 +47,7 @@ def test_a_store_is_found_again(root, backend):
     ws.storeSession(sid, "data")
     again = WebSession(FileStore(root, backend=backend, shards=16))
     assert again.retrieveSession(sid) == "data"
-    assert again.sessiondict._layout.shards == 256
+    assert again.sessiondict.engine.layout.shards == 256
 
 
 @pytest.mark.parametrize("shards", [16, 256, 4096])
@@ -313,7 +313,7 @@ def remade(root, make_store):
         sid = old.newSession(data="old")
         shutil.rmtree(root)
         # As if it had looked a while ago.
-        old.sessiondict._layout._looked -= 60
+        old.sessiondict.engine.layout._looked -= 60
         return old, sid, WebSession(make_store(**options), 0, 3600)
 
     return remake
@@ -365,7 +365,7 @@ def test_a_process_leaves_a_store_that_was_made_anew_as_it_is(root, remade):
 
 def test_a_new_shard_shows_at_once_that_a_store_was_made_anew(root, remade):
     old, _, _ = remade()
-    old.sessiondict._layout._looked += 3600  # not yet time to look
+    old.sessiondict.engine.layout._looked += 3600  # not yet time to look
     with pytest.raises(SessionStoreError, match=ANEW):
         old.newSession()
     assert list(root.glob("[0-9a-f][0-9a-f]")) == []
@@ -377,11 +377,11 @@ def test_a_store_put_back_from_a_backup_is_the_same(root, make_store):
     shutil.copytree(root, root.with_name("backup"))
     shutil.rmtree(root)
     for use in (ws.newSession, ws.countSessions):
-        ws.sessiondict._layout._looked -= 60
+        ws.sessiondict.engine.layout._looked -= 60
         with pytest.raises(SessionStoreError, match="is gone: open the store"):
             use()
     os.rename(root.with_name("backup"), root)
     assert ws.retrieveSession(sid) == "kept"
-    ws.sessiondict._layout._looked -= 60
+    ws.sessiondict.engine.layout._looked -= 60
     ws.deleteSession(ws.newSession())
     assert ws.countSessions() == 1

@@ -6,7 +6,7 @@ import pytest
 
 from support import at_each_line, file_of
 from websession import FileStore, InvalidSessionId, WebSession
-from websession.disk import sessionfile
+from websession.stores import records
 from websession.web import Session, SessionCookie, SessionManager
 
 LONG, SHORT = 10_000, 50
@@ -277,7 +277,7 @@ def test_another_thread_reads_while_a_limit_is_taken_over(
         ws.replaceSession(sid, "no word of a limit", record.version)
         assert other.readSession(sid).idle == record.idle
 
-    at_each_line(sessionfile, run, another_thread)
+    at_each_line(records, run, another_thread)
 
 
 @pytest.mark.parametrize("expected", [False, True])
@@ -298,7 +298,7 @@ def test_another_thread_changes_what_a_store_goes_by(
         other.storeSession(sid, "by another process")
         ws.readSession(sid)
 
-    at_each_line(sessionfile, run, another_thread)
+    at_each_line(records, run, another_thread)
     ws.storeSession(sid, "last")
     assert other.retrieveSession(sid) == "last"
 

@@ -360,6 +360,6 @@ def test_only_one_process_sweeps_at_a_time(make_store, clock):
     def work(number):
         return ws.cleanUp()
 
-    with Election(store._layout):
+    with Election(store.engine.layout):
         assert in_processes(1, work) == [0]
     assert in_processes(1, work) == [1]

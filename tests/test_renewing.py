@@ -437,7 +437,7 @@ def is_refused(ws, session_id):
 
 # What comes between two system calls that others can see.
 STEPS = (
-    "renewing.py", "file.py", "sessionfile.py", "succession.py",
+    "renewing.py", "records.py", "engine.py", "succession.py",
     "operations.py", "files.py",
 )  # fmt: skip
 

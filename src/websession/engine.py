@@ -1,6 +1,6 @@
 """
-What is said of an operation on a record: plain numbers for the outcomes that
-a store acts on, exceptions for the rest.
+`Engine`, what keeps records: the contract, and what is said of an operation:
+plain numbers for the outcomes that a store acts on, exceptions for the rest.
 
 The numbers are those of ``enum ws_status`` in csrc/ws_api.h; a test holds the
 two against each other.
@@ -19,14 +19,18 @@ from .exceptions import (
     SessionStoreError,
     UnsafeStore,
 )
+from .ids import handle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import NoReturn, ParamSpec, TypeVar
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
+    from typing import Any, NoReturn, ParamSpec, TypeVar
 
     P = ParamSpec("P")
     R = TypeVar("R")
+    Limits = tuple[float, float, float]
+    Draft = tuple[float, float, bytes, bytes, int, bytes, int]
 
 OK = 0
 ABSENT = -1
@@ -57,34 +61,273 @@ def fail(status: int, error: int, name: bytes) -> NoReturn:
         error: errno, for ERRNO and UNSYNCED.
         name: the handle, for the message.
     """
-    handle = name.decode("ascii", "replace")
+    shown = name.decode("ascii", "replace")
     if status == DAMAGED:
-        raise DamagedFile(f"no readable state in the file of {handle}")
+        raise DamagedFile(f"no readable state in the file of {shown}")
     if status == UNSUPPORTED:
         raise CorruptData(
-            f"{handle} was written by a newer version of websession; "
+            f"{shown} was written by a newer version of websession; "
             "it is left as it is"
         )
     if status == UNSAFE:
         raise UnsafeStore(
-            f"the file of {handle} is not a regular file of this user; "
+            f"the file of {shown} is not a regular file of this user; "
             "it is not touched"
         )
     if status == BUSY:
         raise SessionBusy(
-            f"another process holds the file of {handle} locked; "
-            "is it stopped?"
+            f"another process holds the file of {shown} locked; is it stopped?"
         )
     if status == EXHAUSTED:
         raise SessionStoreError(
-            f"the sequence numbers of {handle} are used up; delete it"
+            f"the sequence numbers of {shown} are used up; delete it"
         )
     written = ""
     if status == UNSYNCED:
         written = "written, but perhaps not to the disk: "
     raise SessionStoreError(
-        error, f"{written}{os.strerror(error)} (session {handle})"
+        error, f"{written}{os.strerror(error)} (session {shown})"
     )
+
+
+class Engine:
+    """
+    What keeps records: the contract of everything below a store. Whatever an
+    engine reads it has authenticated; whatever is a condition of a write it
+    looks at under one lock.
+
+    A *handle* is what a record is kept under: 32 hex digits, made of the
+    session's ID, and no way back. An *address* is whatever an engine makes of
+    a handle. A *draft* is what a record is made of: created, stored, env,
+    data, number of their serialiser, block of the successor, own idle limit,
+    as `Keyring.pack` takes them. *Limits* are now, idle and lifetime in
+    seconds: a record is over, and absent to whoever writes, when it was stored
+    more than idle, or its own limit, or created more than lifetime seconds
+    before now; 0: no such limit. *Outcomes* are the numbers of this module.
+
+    A whole engine, in memory, for threads::
+
+        class MemoryEngine(Engine):
+            def __init__(self, keyring):
+                self._keyring = keyring
+                self._records = {}
+                self._sequence = itertools.count(1)
+                self._writing = threading.RLock()
+                self._locks = collections.defaultdict(threading.RLock)
+
+            def address(self, handle):
+                return handle
+
+            def _record(self, address, draft):
+                raw = self._keyring.pack(address, *draft)
+                return numbered(raw, next(self._sequence), zlib.crc32)
+
+            def read(self, address, known=b"", timeout=None):
+                raw = self._records.get(address)
+                if raw is None or raw == known:
+                    return raw and known
+                if not self._keyring.verifies(address, raw):
+                    raise CorruptData("it is not authentic")
+                return raw
+
+            def create(self, address, draft, limits, cap=None):
+                with self._writing:
+                    if address in self._records:
+                        return EXISTS
+                    if cap and self.count() >= cap:
+                        raise MaxSessionCountExceeded(cap)
+                    self._records[address] = self._record(address, draft)
+                    return OK
+
+            def commit(self, address, draft, expected, limits, timeout=None):
+                with self._writing:
+                    live = self._records.get(address)
+                    if live is None:
+                        return ABSENT, b""
+                    record = self._record(address, draft)
+                    outcome = may_follow(live, record, expected, *limits)
+                    if outcome == OK:
+                        live = self._records[address] = record
+                    return outcome, version_of(live)
+
+            def remove(self, address, expected=None, superseded=False):
+                with self._writing:
+                    live = self._records.get(address)
+                    if live is None:
+                        return ABSENT
+                    if expected not in (None, version_of(live)):
+                        return CONFLICT
+                    if is_superseded(live) and not (expected or superseded):
+                        return SUPERSEDED
+                    del self._records[address]
+                    return OK
+
+            def inspect(self, address):
+                return self._records.get(address)
+
+            def handles(self, part):
+                found = list(self._records.items())
+                return [each for each, raw in found if not is_superseded(raw)]
+
+            def sweep(self, limits):
+                over = [
+                    (each, version_of(raw))
+                    for each, raw in list(self._records.items())
+                    if is_over(raw, *limits)
+                ]
+                return sum(self.remove(*each) == OK for each in over)
+
+            @contextlib.contextmanager
+            def lock(self, address, timeout, label):
+                if not self._locks[address].acquire(timeout=timeout):
+                    raise SessionLocked("somebody else has it")
+                try:
+                    yield
+                finally:
+                    self._locks[address].release()
+
+    Attributes:
+        quick: whether it reads and writes in microseconds if nobody is in the
+            way, so that an event loop may do it.
+        parts: how many parts `handles` has.
+        timeout: longest wait for others that are at one record, in seconds.
+    """
+
+    quick = False
+    parts = 1
+    timeout = 10.0
+
+    def locate(self, session_id: str) -> Any:
+        """The address of a session."""
+        return self.address(handle(session_id))
+
+    def address(self, handle: bytes) -> Any:
+        """The address of a handle."""
+        raise NotImplementedError
+
+    def read(
+        self, address: Any, known: bytes = b"", timeout: float | None = None
+    ) -> bytes | None:
+        """
+        The live record, authenticated; None if there is none.
+
+        Args:
+            known: a record of this address that was read or written before;
+                if it is still the live one, it is returned itself.
+            timeout: seconds to wait for a writer; None: the engine's.
+
+        Raises:
+            CorruptData: it cannot be read, or is not authentic.
+            SessionBusy: a writer is in the way.
+            SessionStoreError: the system failed.
+        """
+        raise NotImplementedError
+
+    def create(
+        self, address: Any, draft: Draft, limits: Limits, cap: int | None
+    ) -> int:
+        """
+        Makes a record where there is none.
+
+        Args:
+            cap: how many sessions there may be; None or 0: no limit.
+
+        Returns:
+            OK, or EXISTS: nothing was changed.
+
+        Raises:
+            MaxSessionCountExceeded: there are `cap` of them.
+        """
+        raise NotImplementedError
+
+    def commit(
+        self,
+        address: Any,
+        draft: Draft,
+        expected: bytes | None,
+        limits: Limits,
+        timeout: float | None = None,
+    ) -> tuple[int, bytes]:
+        """
+        Writes a record that may follow the live one.
+
+        Args:
+            expected: the header of the live record, if it must be that; None:
+                whichever has the same creation time, env and idle limit.
+
+        Returns:
+            OK and the header as written; CONFLICT, EXPIRED or SUPERSEDED and
+            the live one; or ABSENT and nothing.
+        """
+        raise NotImplementedError
+
+    def remove(
+        self,
+        address: Any,
+        expected: bytes | None = None,
+        superseded: bool = False,
+    ) -> int:
+        """
+        Removes a record.
+
+        Args:
+            expected: the header of the live record, if it must be that.
+            superseded: also one that leads to another, without `expected`.
+
+        Returns:
+            OK, ABSENT, CONFLICT; SUPERSEDED: it leads to another, and is left.
+        """
+        raise NotImplementedError
+
+    def inspect(self, address: Any) -> bytes | None:
+        """
+        The live record as it lies there, not authenticated: the only such
+        read.
+
+        Raises:
+            CorruptData, SessionBusy, UnsafeStore: it cannot be read.
+        """
+        raise NotImplementedError
+
+    def quarantine(self, address: Any) -> None:
+        """Puts what cannot be read where nobody stumbles over it."""
+
+    def tend(self, limits: Limits) -> None:
+        """Does a little of what `sweep` does, where it is time for it."""
+
+    def sweep(self, limits: Limits) -> int:
+        """Removes records that are over; how many."""
+        raise NotImplementedError
+
+    def handles(self, part: int) -> Iterable[bytes]:
+        """
+        The handles of sessions, superseded ones not counted.
+
+        Args:
+            part: 0 to `parts` - 1.
+        """
+        raise NotImplementedError
+
+    def count(self) -> int:
+        """How many sessions there are, superseded ones not counted."""
+        return sum(1 for part in range(self.parts) for _ in self.handles(part))
+
+    def lock(
+        self, address: Any, timeout: float, label: str
+    ) -> AbstractContextManager[None]:
+        """
+        Exclusive use of a session among those who ask for it.
+
+        Raises:
+            SessionLocked: not to be had within `timeout` seconds.
+        """
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """SessionStoreError if this is not what was opened any more."""
+
+    def close(self) -> None:
+        """Gives up what is held."""
 
 
 class Swept:

@@ -39,6 +39,7 @@ __all__ = [
     "info_of",
     "is_expired",
     "is_newer_format",
+    "is_over",
     "is_superseded",
     "later",
     "numbered",
@@ -186,6 +187,17 @@ def is_expired(
     return (idle > 0 and now - stored > idle) or (
         lifetime > 0 and now - created > lifetime
     )
+
+
+def is_over(record: bytes, now: float, idle: float, lifetime: float) -> bool:
+    """
+    Whether a session is past its time: its own idle limit counts instead of
+    `idle`, and what was superseded has a time of its own.
+    """
+    if is_superseded(record):
+        return now >= successor_of(record)[0]
+    created, stored, _, _, _, own = unpack_origin(record)
+    return is_expired(created, stored, now, own or idle, lifetime)
 
 
 def later(now: float, stored: float) -> float:

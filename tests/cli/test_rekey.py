@@ -109,8 +109,8 @@ def test_a_store_in_between_is_not_lost(root, opened, backend):
     store = Inspector(
         root, secrets=[OLD.encode(), NEW.encode()], backend=backend
     )
-    store.backend = Interposed(
-        store.backend,
+    store.engine = Interposed(
+        store.engine,
         lambda: Child(ws.storeSession, session_id, "new").result(),
     )
     store_id = bytes.fromhex(store.layout.marker[b"id"].decode())

@@ -219,8 +219,8 @@ def test_what_is_used_before_it_is_deleted_as_old_stays(ws, root, backend):
     old = WebSession(ws.sessiondict, crossCheckVars=(), clock=lambda: 1e9)
     session_id = old.newSession()
     store = Inspector(root, backend=backend)
-    store.backend = Interposed(
-        store.backend,
+    store.engine = Interposed(
+        store.engine,
         lambda: Child(ws.storeSession, session_id, "new").result(),
     )
     assert not store.delete_older(handle_of(session_id).encode(), 1.1e9)

@@ -57,7 +57,6 @@ AT_FORK, INHERITED = "tests/proof/test_fork.py", "tests/test_inherited.py"
 GREENLETS, OPENING = "tests/test_greenlets.py", "tests/test_opening.py"
 FORKED, UPDATING = "src/websession/_fork.py", "src/websession/updating.py"
 LAYOUT = "src/websession/disk/root.py"
-ONE_FILE = "src/websession/disk/sessionfile.py"
 
 RENEW = "tests/test_renewing.py"
 MOVING_ON = "tests/frameworks/test_moving_on.py"
@@ -295,16 +294,18 @@ MUTATIONS = [
     ),
     Mutation(
         "a record is verified once for all",
-        "src/websession/disk/sessionfile.py",
-        "        if raw is last:",
-        "        if last:",
+        "src/websession/disk/engine.py",
+        "        if raw is known:\n",
+        "        if known:\n",
         HOSTILE + " tests/test_file_store.py",
     ),
     Mutation(
         "what another process has set is not looked at again",
-        "src/websession/disk/sessionfile.py",
-        "        self._remember(raw)\n        return raw",
-        "        self._remember(raw, self.seen[1])\n        return raw",
+        "src/websession/stores/records.py",
+        "            self._recall.remember(known, raw)\n"
+        "        created, stored",
+        "            self._recall.remember(known, raw, known.seen[1])\n"
+        "        created, stored",
         "tests/test_own_limit.py tests/test_file_store.py",
     ),
     Mutation(
@@ -419,9 +420,9 @@ MUTATIONS = [
     ),
     Mutation(
         "the sweep goes by the limit of the application, in Python",
-        "src/websession/disk/plain/sweep.py",
-        "own or self.idle",
-        "self.idle",
+        "src/websession/record.py",
+        "now, own or idle, lifetime)\n",
+        "now, idle, lifetime)\n",
         LIMIT,
     ),
     Mutation(
@@ -689,9 +690,9 @@ MUTATIONS = [
     ),
     Mutation(
         "a removal is not made durable",
-        "src/websession/disk/sessionfile.py",
-        "        if outcome == engine.OK and tools.durability == 2:",
-        "        if False:",
+        "src/websession/disk/engine.py",
+        "        if outcome == OK and self._durability == 2:\n",
+        "        if False:\n",
         POWER,
     ),
     # New IDs
@@ -705,7 +706,7 @@ MUTATIONS = [
     ),
     Mutation(
         "whoever has superseded the old ID, the new one stays",
-        "src/websession/stores/file.py",
+        "src/websession/stores/records.py",
         "        return successor_of(raw)[1] == handle(successor_id)",
         '        return successor_of(raw)[1] != b""',
         RENEW,
@@ -751,20 +752,18 @@ MUTATIONS = [
     ),
     Mutation(
         "a log-out begins with the old ID",
-        "src/websession/disk/succession.py",
-        "        header, successor = _look(store, name)\n",
-        "        header, successor = _look(store, name)\n"
+        "src/websession/stores/succession.py",
+        "        header, successor = _look(engine, address)\n",
+        "        header, successor = _look(engine, address)\n"
         "        if successor:\n"
-        "            _unlink(store, name, durable, marked=True)\n",
+        "            engine.remove(address, superseded=True)\n",
         RENEW,
     ),
     Mutation(
         "a log-out looks once whether a new ID has followed",
-        "src/websession/disk/succession.py",
-        "        outcome = _unlink(store, name, durable)\n",
-        "        outcome = _unlink(\n"
-        "            store, name, durable, marked=bool(followed)\n"
-        "        )\n",
+        "src/websession/stores/succession.py",
+        "        outcome = engine.remove(address)\n",
+        "        outcome = engine.remove(address, None, bool(followed))\n",
         RENEW,
     ),
     Mutation(
@@ -776,21 +775,21 @@ MUTATIONS = [
     ),
     Mutation(
         "a snapshot outlives the successor of its successor",
-        "src/websession/disk/succession.py",
-        "        if not info.st_mode & MODE_SUPERSEDED:",
-        "        if True:",
+        "src/websession/stores/succession.py",
+        "        _, name = successor_of(found)\n",
+        "        return steps\n",
         RENEW,
     ),
     Mutation(
         "a mark that a crash left ends the session before",
-        "src/websession/disk/succession.py",
-        "            return steps  # marked",
-        "            return 0  # marked",
+        "src/websession/stores/succession.py",
+        "            return steps\n",
+        "            return 0\n",
         RENEW,
     ),
     Mutation(
         "the old ID reads after a second new one",
-        "src/websession/disk/sessionfile.py",
+        "src/websession/stores/records.py",
         "        if steps > 1 or not holds_data(raw):",
         "        if not holds_data(raw):",
         RENEW,
@@ -804,9 +803,9 @@ MUTATIONS = [
     ),
     Mutation(
         "the data stays under the old ID",
-        "src/websession/stores/file.py",
-        "        record = file.copy(old, now, block, readable)\n",
-        "        record = file.copy(old, now, block, True)\n",
+        "src/websession/stores/records.py",
+        "            _again(old, now, block, readable),\n",
+        "            _again(old, now, block, True),\n",
         RENEW,
     ),
     Mutation(
@@ -857,9 +856,9 @@ MUTATIONS = [
     # Moving
     Mutation(
         "a killed mover's empty file is a session",
-        "src/websession/stores/file.py",
-        "        if outcome == engine.EXISTS and file.reap():",
-        "        if False:",
+        "src/websession/disk/engine.py",
+        "        if outcome == EXISTS and self.reap(address):\n",
+        "        if False:\n",
         MOVING,
     ),
     Mutation(
@@ -1037,9 +1036,9 @@ MUTATIONS = [
     ),
     Mutation(
         "what is stored beside rekey is lost",
-        TRANSFER,
-        "store.layout.path(name), name, packed, version_of(there),",
-        "store.layout.path(name), name, packed, None,",
+        "src/websession/admin/copy.py",
+        "store.engine.address(name), draft, version_of(there),",
+        "store.engine.address(name), draft, None,",
         "tests/cli/test_rekey.py",
     ),
     Mutation(
@@ -1254,17 +1253,19 @@ MUTATIONS = [
     ),
     Mutation(
         "the name of a new session is not synced",
-        "src/websession/disk/sessionfile.py",
-        "            sync_directory(tools.layout.directory(self.name))\n"
-        "        return outcome",
-        "            pass\n        return outcome",
+        "src/websession/disk/engine.py",
+        "            sync_directory(self.layout.directory(address.handle))\n"
+        "        return outcome\n"
+        "\n"
+        "    def commit",
+        "            pass\n        return outcome\n\n    def commit",
         POWER,
     ),
     Mutation(
         "the name of a new shard is not synced",
-        "src/websession/disk/sessionfile.py",
-        "                sync_directory(tools.layout.root)",
-        "                pass",
+        "src/websession/disk/engine.py",
+        "                sync_directory(self.layout.root)\n",
+        "                pass\n",
         POWER,
     ),
     Mutation(
@@ -1276,7 +1277,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a module that cannot be opened is no matter of the store's",
-        "src/websession/stores/file.py",
+        "src/websession/stores/records.py",
         "    @loud\n    def entries",
         "    def entries",
         DISK,
@@ -1472,8 +1473,8 @@ MUTATIONS = [
     # A store that was made anew
     Mutation(
         "a process never looks whether its store was made anew",
-        "src/websession/stores/file.py",
-        "        self._layout.check_at_times()\n",
+        "src/websession/disk/engine.py",
+        "        self.layout.check_at_times()\n",
         "",
         OPENING,
     ),
@@ -1501,24 +1502,25 @@ MUTATIONS = [
     ),
     Mutation(
         "a session of a store that was made anew is not authentic",
-        ONE_FILE,
-        "        if not tools.verifies(name, raw):\n"
-        "            tools.layout.check()\n",
-        "        if not tools.verifies(name, raw):\n",
+        "src/websession/disk/engine.py",
+        "        elif not self._verifies(address.handle, raw):\n"
+        "            self.layout.check()\n",
+        "        elif not self._verifies(address.handle, raw):\n",
         OPENING,
     ),
     Mutation(
         "a log-out from a store that was made anew says nothing",
-        ONE_FILE,
-        "        if outcome == engine.ABSENT:\n"
-        "            tools.layout.check()\n",
-        "",
+        "src/websession/disk/engine.py",
+        "        if outcome == ABSENT:\n"
+        "            self.layout.check()\n"
+        "        if outcome == OK",
+        "        if outcome == OK",
         OPENING,
     ),
     Mutation(
         "a process sweeps a store that was made anew",
-        "src/websession/stores/file.py",
-        '0 while another process sweeps."""\n        self._layout.check()\n',
+        "src/websession/disk/engine.py",
+        '0 while another process sweeps."""\n        self.layout.check()\n',
         '0 while another process sweeps."""\n',
         OPENING,
     ),
@@ -2070,9 +2072,9 @@ MUTATIONS = [
     ),
     Mutation(
         "who replaces what is not remembered waits for a stopped writer",
-        ONE_FILE,
-        "                raw, origin = self.current(now, timeout), None\n",
-        "                raw, origin = self.current(now), None\n",
+        "src/websession/stores/records.py",
+        "raw, origin = self._current(known, now, timeout), None\n",
+        "raw, origin = self._current(known, now), None\n",
         RACES,
     ),
     Mutation(

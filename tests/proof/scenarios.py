@@ -24,9 +24,7 @@ from websession import (
 from websession.cli import main, migrate  # noqa: F401
 from websession.disk import (  # noqa: F401
     ledger,
-    listing,
     lock,
-    succession,
     sweep,
     sweepnote,
 )
@@ -34,6 +32,7 @@ from websession.disk.plain import operations  # noqa: F401
 from websession.disk.plain import sweep as plain_sweep  # noqa: F401
 from websession.ids import handle
 from websession.legacy import CherryPyFiles, MovingSession
+from websession.stores import succession  # noqa: F401
 
 __all__ = ["GONE", "SCENARIOS", "Scenario"]
 
@@ -219,7 +218,7 @@ class RepairTheCount(Scenario):
             raise KeyboardInterrupt
 
         with suppress(KeyboardInterrupt):
-            ws._store._count.create(handle("neverNeverId"), 50, crash)
+            ws._store.engine.sessions.create(handle("neverNeverId"), 50, crash)
 
     def perform(self, ws):
         ws.newSession(data="new")

@@ -136,7 +136,7 @@ def test_a_session_made_anew_in_the_middle_of_a_sweep_stays(tmp_path, backend):
 
     def make_anew(root, pid):
         ws = Sweep().open(root, backend, now=1)
-        ws._store._tools.timeout = 0
+        ws._store.engine.timeout = 0
         with suppress(SessionBusy):
             ws.deleteSession(expired)
             Sweep.make(ws, expired, "again")

@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 import time
 
-from .. import engine
 from ..disk.private import TEMPORARY, sync_directory
 from ..disk.root import MARKER
+from ..engine import ABSENT, CONFLICT, EXPIRED, OK, SUPERSEDED
 from ..exceptions import CorruptData, SessionBusy, SessionStoreError
-from ..keyring import Keyring
 from ..record import Parts, is_superseded, stored_at, version_of
 from ..stores.transit import COPIED, GONE, THERE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..engine import Draft
+    from ..keyring import Keyring
     from ..serializers import Serializer
     from .inspector import Inspector
 
@@ -28,11 +29,10 @@ _ABANDONED_AFTER = 1.0
 _PAUSE = 0.02
 
 
-def _packed(parts: Parts, keyring: Keyring, name: bytes) -> bytes:
-    """The record of these parts, signed anew."""
-    return keyring.pack(
-        name, parts.created, parts.stored, parts.env, parts.data,
-        parts.number, parts.supersede, parts.idle,
+def _draft(parts: Parts) -> Draft:
+    return (
+        parts.created, parts.stored, parts.env, parts.data, parts.number,
+        parts.supersede, parts.idle,
     )  # fmt: skip
 
 
@@ -78,12 +78,12 @@ class Transfer:
             raise CorruptData("it is not authentic")
         record = Parts(raw)
         self._encode(record)
-        packed = _packed(record, self._target.layout.keyring, name)
+        draft = _draft(record)
         deadline = time.monotonic() + _LONGEST
         while time.monotonic() < deadline:
             there = _read(self._target, name)
             if there is None:
-                if self._create(name, packed):
+                if self._create(name, draft):
                     return COPIED
                 # There, and not to be read: somebody copies the same session,
                 # or was killed while doing so.
@@ -93,7 +93,7 @@ class Transfer:
                 raise CorruptData("what the target has of it is not authentic")
             elif stored_at(there) >= record.stored:
                 return THERE
-            elif _replace(self._target, name, packed, there):
+            elif _replace(self._target, name, draft, there):
                 return COPIED
         raise SessionBusy("others keep changing it in the target")
 
@@ -116,47 +116,34 @@ class Transfer:
             raise CorruptData(f"it cannot be converted: {error}") from error
         record.number = new.number
 
-    def _create(self, name: bytes, packed: bytes) -> bool:
-        target = self._target
-
-        def create() -> int:
-            outcome: int = target.backend.create(
-                target.layout.path(name), name, packed, 0, target.timeout
-            )
-            return outcome
-
-        outcome = target.count.create(name, None, create)
-        if outcome == engine.ABSENT:
-            target.layout.make_shard(name)
-            outcome = target.count.create(name, None, create)
-        return outcome == engine.OK
+    def _create(self, name: bytes, draft: Draft) -> bool:
+        engine = self._target.engine
+        limits = time.time(), 0.0, 0.0
+        return engine.create(engine.address(name), draft, limits, None) == OK
 
 
 def _read(store: Inspector, name: bytes) -> bytes | None:
-    raw: bytes | None = store.backend.read(
-        store.layout.path(name), name, store.timeout
-    )
-    return raw
+    return store.engine.inspect(store.engine.address(name))
 
 
 def _replace(
-    store: Inspector, name: bytes, packed: bytes, there: bytes
+    store: Inspector, name: bytes, draft: Draft, there: bytes
 ) -> bool:
     """Writes a record in the place of one; False if that has changed."""
-    outcome, header = store.backend.commit(
-        store.layout.path(name), name, packed, version_of(there),
-        time.time(), 0.0, 0.0, 0, store.timeout,
+    outcome, header = store.engine.commit(
+        store.engine.address(name), draft, version_of(there),
+        (time.time(), 0.0, 0.0),
     )  # fmt: skip
-    if outcome == engine.CONFLICT and there.startswith(header):
+    if outcome == CONFLICT and there.startswith(header):
         raise SessionStoreError(
             "the target has one that was made at another time"
         )
-    if outcome in (engine.OK, engine.CONFLICT):
-        return bool(outcome == engine.OK)
-    if outcome == engine.EXPIRED:
+    if outcome in (OK, CONFLICT):
+        return bool(outcome == OK)
+    if outcome == EXPIRED:
         # By its own limit, and nothing follows that: it is made anew.
         store.delete(name, version_of(there))
-    if outcome in (engine.ABSENT, engine.SUPERSEDED, engine.EXPIRED):
+    if outcome in (ABSENT, SUPERSEDED, EXPIRED):
         return False
     raise SessionStoreError(f"it could not be written (status {outcome})")
 
@@ -186,8 +173,7 @@ def resign(store: Inspector, last: Keyring, name: bytes) -> str:
             return GONE  # it reads for seconds, and nothing follows it
         if not store.layout.keyring.verifies(name, raw):
             raise CorruptData("it is signed with none of these secrets")
-        packed = _packed(Parts(raw), last, name)
-        if _replace(store, name, packed, raw):
+        if _replace(store, name, _draft(Parts(raw)), raw):
             return COPIED
     raise SessionBusy("others keep changing it")
 

@@ -10,13 +10,10 @@ import os
 from stat import S_ISREG
 from typing import NamedTuple
 
-from .. import engine
-from ..disk.backend import choose
-from ..disk.count import SessionCount
-from ..disk.root import LOCKS, Layout
-from ..disk.sweep import Sweeper, reap
+from ..disk.engine import DiskEngine
+from ..disk.root import LOCKS
 from ..disk.sweepnote import SweepNote
-from ..engine import UNREADABLE, loud
+from ..engine import OK, SUPERSEDED, UNREADABLE, loud
 from ..exceptions import (
     CorruptData,
     InvalidSessionId,
@@ -32,6 +29,8 @@ from ..record import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from ..disk.sweep import Sweeper
 
 __all__ = ["Inspector", "StoredSession"]
 
@@ -96,9 +95,18 @@ class Inspector:
         backend: str | None = None,
         timeout: float = 10.0,
     ) -> None:
-        self.layout = Layout(path, secrets, 256, allow_network, existing=True)
-        self.backend = choose(backend)
-        self.count = SessionCount(self.layout, self.backend, timeout)
+        self.engine = DiskEngine(
+            path,
+            secrets=secrets,
+            allow_network=allow_network,
+            backend=backend,
+            timeout=timeout,
+            sweep_budget=0.0,
+            existing=True,
+        )
+        self.layout = self.engine.layout
+        self.backend = self.engine.backend
+        self.count = self.engine.sessions
         self.timeout = timeout
 
     # Looking
@@ -161,10 +169,7 @@ class Inspector:
         )
 
     def _raw(self, name: bytes) -> bytes | None:
-        raw: bytes | None = self.backend.read(
-            self.layout.path(name), name, self.timeout
-        )
-        return raw
+        return self.engine.inspect(self.engine.address(name))
 
     def shard(self, number: int) -> Iterator[StoredSession]:
         """The readable sessions of a shard, superseded ones too."""
@@ -237,17 +242,13 @@ class Inspector:
         Returns:
             False if there was none, or another one.
         """
-        outcome: int = self.count.remove(
-            name,
-            lambda: self.backend.remove(
-                self.layout.path(name), name, expected, self.timeout
-            ),
-        )
-        if outcome == engine.SUPERSEDED:
-            from ..disk.succession import delete
+        address = self.engine.address(name)
+        outcome = self.engine.remove(address, expected)
+        if outcome == SUPERSEDED:
+            from ..stores.succession import delete
 
-            return delete(self, name)
-        return outcome == engine.OK
+            return delete(self.engine, address)
+        return outcome == OK
 
     def delete_older(self, name: bytes, before: float) -> bool:
         """
@@ -272,17 +273,15 @@ class Inspector:
         Returns:
             False if it is not empty, not so old, locked, or gone.
         """
-        path = self.layout.path(name)
+        address = self.engine.address(name)
         try:
-            return reap(path, name, self.count, age, 0.0)
+            return self.engine.reap(address, age, 0.0)
         except SessionBusy:
             return False
 
     def sweeper(self) -> Sweeper:
         """For a whole pass, see `Sweeper.whole_pass`."""
-        return Sweeper(
-            self.layout, self.backend, self.count, 60.0, 0.0, self.timeout
-        )
+        return self.engine.sweeper()
 
     def sweep_note(self) -> SweepNote:
         """When sweeps ran and what they did."""

@@ -1,57 +1,26 @@
 """
 `FileStore`: one file per session, in a directory that many processes share.
-
-What lies on disk is described in csrc/FORMAT.md; how one file is read and
-written, by the backends. Here: names, encoding, authentication, and what to do
-when a session is not what one hoped for.
 """
 
 from __future__ import annotations
 
 import os
-import time
 
-from .. import engine, serializers
-from ..disk.backend import choose
-from ..disk.count import SessionCount
-from ..disk.root import Layout
-from ..disk.sessionfile import Tools
+from .. import serializers
+from ..disk.engine import DiskEngine
 from ..engine import loud
-from ..exceptions import (
-    CorruptData,
-    InvalidSessionId,
-    SessionRenewed,
-    SessionTooLarge,
-)
-from ..ids import handle
-from ..record import (
-    HEADER_LENGTH,
-    SessionInfo,
-    SessionRecord,
-    env_at,
-    pack_successor,
-    successor_of,
-    unpack_origin,
-    version_of,
-)
-from .base import KEEP, SessionStore
+from .records import RecordStore, check_max_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
-    from ..disk.lock import StripeLock
-    from ..disk.sweep import Sweeper
+    from ..serializers import Serializer
 
 __all__ = ["FileStore"]
 
-DURABILITIES = ("none", "data", "full")
-LARGEST_MAX_SIZE = 32 << 20
-_make = tuple.__new__
 
-
-class FileStore(SessionStore):
+class FileStore(RecordStore):
     """
     Sessions as files that any number of processes share.
 
@@ -96,13 +65,15 @@ class FileStore(SessionStore):
         ValueError: an argument out of range.
     """
 
+    engine: DiskEngine
+
     @loud
     def __init__(
         self,
         path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
         *,
-        serializer: str | serializers.Serializer = "pickle",
-        also_accept: Sequence[str | serializers.Serializer] = (),
+        serializer: str | Serializer = "pickle",
+        also_accept: Sequence[str | Serializer] = (),
         secret: bytes | str | Sequence[bytes | str] | None = None,
         durability: str = "none",
         max_size: int = 1 << 20,
@@ -113,29 +84,25 @@ class FileStore(SessionStore):
         allow_network: bool = False,
         backend: str | None = None,
     ) -> None:
-        if durability not in DURABILITIES:
-            raise ValueError(f"durability is one of {DURABILITIES}")
-        if not 0 < max_size <= LARGEST_MAX_SIZE:
-            raise ValueError("max_size is 1 to 32 MiB, in bytes")
-        self._backend = choose(backend)
-        self._layout = Layout(path, _secrets(secret), shards, allow_network)
-        self.serializer = serializers.get(serializer)
-        self._number = self.serializer.number
-        accepted = [self.serializer, *map(serializers.get, also_accept)]
-        self._accepted = {each.number: each.loads for each in accepted}
-        self._max_size = max_size
-        self._count = SessionCount(self._layout, self._backend, lock_timeout)
-        self._tools = Tools(
-            self._layout,
-            self._backend,
-            self._count,
-            DURABILITIES.index(durability),
-            lock_timeout,
+        check_max_size(max_size)  # before anything is made
+        serializer = serializers.get(serializer)
+        engine = DiskEngine(
+            path,
+            secrets=_secrets(secret),
+            shards=shards,
+            allow_network=allow_network,
+            backend=backend,
+            durability=durability,
+            timeout=lock_timeout,
+            sweep_interval=sweep_interval,
+            sweep_budget=sweep_budget,
         )
-        self._sweep_settings = (sweep_interval, sweep_budget, lock_timeout)
-        self._sweeps: Sweeper | None = None
-        self._file = self._tools.file
-        self._recent = self._tools.recent
+        super().__init__(
+            engine,
+            serializer=serializer,
+            also_accept=also_accept,
+            max_size=max_size,
+        )
 
     def __repr__(self) -> str:
         return f"<FileStore {self.path!r}, {self.backend} backend>"
@@ -143,260 +110,23 @@ class FileStore(SessionStore):
     @property
     def path(self) -> str:
         """The directory, absolute."""
-        return os.fsdecode(self._layout.root)
+        return os.fsdecode(self.engine.layout.root)
 
     @property
     def backend(self) -> str:
         """``"c"`` or ``"python"``."""
-        name: str = self._backend.NAME
+        name: str = self.engine.backend.NAME
         return name
-
-    serializer: serializers.Serializer
-
-    @property
-    def quick(self) -> bool:  # type: ignore[override]
-        """Whether nothing is waited for: files that are not synced."""
-        return self._tools.durability == 0
 
     @property
     def durability(self) -> str:
         """``"none"``, ``"data"`` or ``"full"``."""
-        return DURABILITIES[self._tools.durability]
+        return self.engine.durability
 
     def draw_id(self, length: int, alphabet: bytes) -> str:
         """A random ID from this store's backend."""
-        drawn: str = self._backend.draw_id(length, alphabet)
+        drawn: str = self.engine.backend.draw_id(length, alphabet)
         return drawn
-
-    # Encoding and decoding
-
-    def _dumps(self, data: object) -> bytes:
-        if type(data) is serializers.Encoded:
-            payload: bytes = data
-        else:
-            payload = self.serializer.dumps(data)
-        if len(payload) > self._max_size:
-            from .sizes import largest
-
-            keys = largest(payload, self.serializer)
-            raise SessionTooLarge(len(payload), self._max_size, keys)
-        return payload
-
-    # The protocol
-
-    @loud
-    def create(
-        self,
-        session_id: str,
-        data: object,
-        env: Mapping[str, object],
-        *,
-        now: float,
-        created: float | None = None,
-        limit: int | None = None,
-        idle: float = 0.0,
-        lifetime: float = 0.0,
-        own_idle: int = 0,
-        stored: float | None = None,
-    ) -> bool:
-        """See `SessionStore.create`."""
-        self._layout.check_at_times()
-        file = self._file(session_id)
-        if created is None:
-            created = now
-        packed = self.serializer.dumps(dict(env)) if env else b""
-        if stored is None:
-            stored = now
-        record = self._tools.pack(
-            file.name, created, stored, packed, self._dumps(data),
-            self._number, b"", own_idle,
-        )  # fmt: skip
-        if self._sweep_settings[0]:
-            self._sweeper().slice_if_due(now, idle, lifetime)
-        outcome = self._count.create(
-            file.name, limit, lambda: file.create(record)
-        )
-        if outcome == engine.EXISTS and file.reap():
-            outcome = self._count.create(
-                file.name, limit, lambda: file.create(record)
-            )
-        if outcome == engine.OK:
-            file.seen = b"", (created, packed, own_idle)
-        return outcome == engine.OK
-
-    def read(
-        self, session_id: str, now: float, timeout: float | None = None
-    ) -> SessionRecord:
-        """See `SessionStore.read`."""
-        file = self._recent.get(session_id) or self._file(session_id)
-        raw = file.raw(timeout)
-        created, stored, env_len, number, flags, own_idle = unpack_origin(raw)
-        at = HEADER_LENGTH
-        if flags:
-            at = env_at(flags)
-            file.check_readable(raw, now)
-        if number not in self._accepted:
-            raise CorruptData(
-                f"session {file.name.decode()} was written by serializer "
-                f"{number}, which this store does not accept (also_accept)"
-            )
-        loads = self._accepted[number]
-        env: Any = {}
-        try:
-            if env_len:
-                env = loads(raw[at : at + env_len])
-                at += env_len
-            payload = raw[at:]
-            data = loads(payload)
-        except Exception as error:
-            raise CorruptData(
-                f"session {file.name.decode()} cannot be decoded: {error}"
-            ) from error
-        version = version_of(raw)
-        return _make(
-            SessionRecord,
-            (
-                created,
-                stored,
-                env,
-                data,
-                version,
-                flags != 0,
-                payload,
-                own_idle,
-            ),
-        )
-
-    def commit(
-        self,
-        session_id: str,
-        data: object,
-        *,
-        now: float,
-        idle: float = 0.0,
-        lifetime: float = 0.0,
-        expected: object = None,
-        own_idle: int | None = None,
-        timeout: float | None = None,
-    ) -> object:
-        """See `SessionStore.commit`."""
-        file = self._recent.get(session_id) or self._file(session_id)
-        if data is KEEP:
-            return file.touch(expected, now, idle, lifetime)
-        return file.store(
-            self._dumps(data), self._number, expected, now, idle, lifetime,
-            own_idle, timeout,
-        )  # fmt: skip
-
-    @loud
-    def supersede(
-        self,
-        session_id: str,
-        successor_id: str,
-        until: float,
-        *,
-        expected: object,
-        now: float,
-        idle: float = 0.0,
-        lifetime: float = 0.0,
-        readable: bool = False,
-    ) -> object:
-        """See `SessionStore.supersede`."""
-        file = self._file(session_id)
-        old = file.current(now)
-        header = version_of(old)
-        if header != expected:
-            return None
-        block = pack_successor(until, handle(successor_id))
-        record = file.copy(old, now, block, readable)
-        outcome, written = self._count.supersede(
-            file.name,
-            lambda: file.commit(record, header, now, idle, lifetime),
-        )
-        if outcome not in (engine.OK, engine.CONFLICT):
-            file.refuse(outcome, now)
-        file.forget()
-        return written if outcome == engine.OK else None
-
-    def leads_to(self, session_id: str, successor_id: str) -> bool:
-        """See `SessionStore.leads_to`."""
-        try:
-            raw = self._file(session_id).raw()
-        except InvalidSessionId:
-            return False
-        return successor_of(raw)[1] == handle(successor_id)
-
-    @loud
-    def delete(self, session_id: str, expected: object = None) -> bool:
-        """See `SessionStore.delete`."""
-        return self._file(session_id).remove(expected)
-
-    @loud
-    def sweep(self, now: float, idle: float, lifetime: float) -> int:
-        """See `SessionStore.sweep`. 0 while another process sweeps."""
-        self._layout.check()
-        return self._sweeper().sweep_all(now, idle, lifetime)
-
-    def _sweeper(self) -> Sweeper:
-        if self._sweeps is None:
-            from ..disk.sweep import Sweeper
-
-            self._sweeps = Sweeper(
-                self._layout,
-                self._backend,
-                self._count,
-                *self._sweep_settings,
-            )
-        return self._sweeps
-
-    @loud
-    def count(self) -> int:
-        """See `SessionStore.count`."""
-        self._layout.check()
-        return self._count.total()
-
-    @loud
-    def entries(self) -> Iterator[SessionInfo]:
-        """See `SessionStore.entries`. Needs no secret; skips damaged files."""
-        from ..disk.listing import entries
-
-        self._layout.check()
-        return entries(self._layout, self._backend, self._tools.timeout)
-
-    @loud
-    def lock(
-        self, session_id: str, timeout: float, label: str = ""
-    ) -> StripeLock:
-        """See `SessionStore.lock`."""
-        from ..disk.lock import StripeLock
-
-        return StripeLock(self._layout, handle(session_id), timeout, label)
-
-    def close(self) -> None:
-        """Forgets what was remembered; no descriptor or lock is ever held."""
-        self._tools.forget()
-
-    # What clients of the original read: `sessiondict[id]` and the like
-
-    def __getitem__(self, session_id: str) -> tuple[float, object]:
-        record = self.read(session_id, time.time())
-        return record.stored, record.data
-
-    def __contains__(self, session_id: object) -> bool:
-        if not isinstance(session_id, str):
-            return False
-        try:
-            self.read(session_id, time.time())
-        except (CorruptData, SessionRenewed):
-            return True
-        except InvalidSessionId:
-            return False
-        return True
-
-    def __len__(self) -> int:
-        return self.count()
-
-    __iter__ = None  # it has no IDs to iterate over
 
 
 def _secrets(

@@ -237,7 +237,9 @@ def commit(
                 return engine.ABSENT, b""
             found = file.scan_locked(name)
             live = version_of(found.raw)
-            verdict = may_follow(found, record, expected, now, idle, lifetime)
+            verdict = may_follow(
+                found.raw, record, expected, now, idle, lifetime
+            )
             if verdict == engine.EXHAUSTED:
                 raise Outcome(verdict)
             if verdict != engine.OK:

@@ -24,7 +24,6 @@ from ...record import (
     stored_at,
     version_of,
 )
-from .slots import Slots
 
 _SMALL = slot_size(0)
 _LONGEST = slot_size(MAX_SLOTS - 2)
@@ -54,7 +53,7 @@ def first_slot(length: int, apart_from: int) -> int:
 
 
 def may_follow(
-    found: Slots,
+    live: bytes,
     record: bytes,
     expected: bytes | None,
     now: float,
@@ -62,7 +61,6 @@ def may_follow(
     lifetime: float,
 ) -> int:
     """May the record follow the live one? See ws_session_commit."""
-    live = found.raw
     if expected is not None and version_of(live) != expected:
         return engine.CONFLICT
     if is_superseded(live):

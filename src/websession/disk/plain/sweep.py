@@ -13,10 +13,9 @@ from ... import engine
 from ...record import (
     MODE_OWN_LIMIT,
     MODE_SUPERSEDED,
-    is_expired,
+    is_over,
     is_superseded,
-    successor_of,
-    unpack_origin,
+    unpack_marks,
 )
 from .files import File, Outcome
 
@@ -119,13 +118,9 @@ class _Sweep:
         if opened.size == 0:
             return True
         raw = opened.scan_locked(name).raw
-        self.superseded, self.own = is_superseded(raw), 0
-        if self.superseded:
-            return self.now >= successor_of(raw)[0]
-        created, stored, _, _, _, self.own = unpack_origin(raw)
-        return is_expired(
-            created, stored, self.now, self.own or self.idle, self.lifetime
-        )
+        self.superseded = is_superseded(raw)
+        self.own = 0 if self.superseded else unpack_marks(raw)[1]
+        return is_over(raw, self.now, self.idle, self.lifetime)
 
 
 def sweep(

@@ -1,0 +1,352 @@
+"""
+`DiskEngine`: one file for each record, in a directory that many processes
+share. What lies there is described in csrc/FORMAT.md.
+"""
+
+from __future__ import annotations
+
+from ..engine import (
+    ABSENT,
+    ERRNO,
+    EXISTS,
+    OK,
+    DamagedFile,
+    Engine,
+    fail,
+    loud,
+)
+from ..exceptions import CorruptData
+from ..ids import handle
+from .backend import choose
+from .count import SessionCount
+from .private import sync_directory
+from .root import Layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from ..engine import Draft, Limits
+    from .lock import StripeLock
+    from .sweep import Sweeper
+
+__all__ = ["DURABILITIES", "DiskEngine"]
+
+DURABILITIES = ("none", "data", "full")
+# A name of a shard may be taken away while it is made, by who made it anew.
+_TRIES = 3
+
+
+class Address:
+    """
+    Where a record is.
+
+    Attributes:
+        handle: 32 hex digits.
+        path: of its file.
+    """
+
+    __slots__ = ("handle", "path")
+
+    def __init__(self, handle: bytes, path: bytes) -> None:
+        self.handle = handle
+        self.path = path
+
+
+class DiskEngine(Engine):
+    """
+    Records as files of a directory. Holds no descriptor and no lock between
+    calls.
+
+    Args:
+        path: the directory; made if it is missing.
+        secrets: the application's own, oldest first; empty: the store keeps
+            a random one in ``.key``.
+        shards: directories to spread a new store over: 16, 256 or 4096.
+        allow_network: do not refuse network file systems.
+        backend: ``"auto"``, ``"c"`` or ``"python"``; None: what
+            ``WEBSESSION_BACKEND`` says.
+        durability: what is synced: ``"none"``; ``"data"``: each record;
+            ``"full"``: also its name.
+        timeout: longest wait for a file's lock, in seconds.
+        sweep_interval, sweep_budget: of the automatic sweep, in seconds; see
+            `FileStore`.
+        existing: make nothing; without a store there, say so. A key that is
+            missing is not missed before it is needed.
+
+    Attributes:
+        layout: the directory.
+        backend: the module that does what is to be done to one file.
+        sessions: how many there are, for all that makes or removes one.
+
+    Raises:
+        UnsafeStore, SessionStoreError, ValueError: as `FileStore`.
+    """
+
+    def __init__(
+        self,
+        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        *,
+        secrets: Sequence[bytes] = (),
+        shards: int = 256,
+        allow_network: bool = False,
+        backend: str | None = None,
+        durability: str = "none",
+        timeout: float = 10.0,
+        sweep_interval: float = 60.0,
+        sweep_budget: float = 0.005,
+        existing: bool = False,
+    ) -> None:
+        if durability not in DURABILITIES:
+            raise ValueError(f"durability is one of {DURABILITIES}")
+        self.backend = choose(backend)
+        self.layout = Layout(path, secrets, shards, allow_network, existing)
+        self.timeout = timeout
+        self.sessions = SessionCount(self.layout, self.backend, timeout)
+        self.parts = self.layout.shards
+        self._durability = DURABILITIES.index(durability)
+        self.quick = not self._durability
+        self._sweep_settings = (sweep_interval, sweep_budget)
+        self._sweeps: Sweeper | None = None
+        self._tends = sweep_interval > 0 and not existing
+        self._read, self._write = self.backend.read, self.backend.commit
+        self._pack: Callable[..., bytes] = self._pack_late
+        self._verifies: Callable[[bytes, bytes], bool] = self._verifies_late
+        if not existing:
+            self._pack = self.layout.keyring.pack
+            self._verifies = self.layout.keyring.verifies
+
+    # Where a key that is missing is not missed before.
+
+    def _pack_late(self, handle: bytes, *draft: Any) -> bytes:
+        return self.layout.keyring.pack(handle, *draft)
+
+    def _verifies_late(self, handle: bytes, record: bytes) -> bool:
+        return self.layout.keyring.verifies(handle, record)
+
+    @property
+    def durability(self) -> str:
+        """``"none"``, ``"data"`` or ``"full"``."""
+        return DURABILITIES[self._durability]
+
+    # One record
+
+    def locate(self, session_id: str) -> Address:
+        """See `Engine.locate`."""
+        return self.address(handle(session_id))
+
+    def address(self, handle: bytes) -> Address:
+        """See `Engine.address`."""
+        return Address(handle, self.layout.path(handle))
+
+    def read(
+        self,
+        address: Address,
+        known: bytes = b"",
+        timeout: float | None = None,
+    ) -> bytes | None:
+        """See `Engine.read`."""
+        if timeout is None:
+            timeout = self.timeout
+        try:
+            raw: bytes | None = self._read(
+                address.path, address.handle, timeout, known
+            )
+        except DamagedFile as damage:
+            self.quarantine(address)
+            raise CorruptData(damage.reason) from damage
+        if raw is known:
+            return raw
+        if raw is None:
+            self.layout.check()
+        elif not self._verifies(address.handle, raw):
+            self.layout.check()
+            raise CorruptData(
+                f"session {address.handle.decode()} is not authentic: it was "
+                "written with another secret, or by somebody else; it is left "
+                "as it is"
+            )
+        return raw
+
+    def create(
+        self, address: Address, draft: Draft, limits: Limits, cap: int | None
+    ) -> int:
+        """See `Engine.create`."""
+        self.layout.check_at_times()
+        record = self._pack(address.handle, *draft)
+        self.tend(limits)
+
+        def make() -> int:
+            return self._make(address, record)
+
+        outcome = self.sessions.create(address.handle, cap, make)
+        if outcome == EXISTS and self.reap(address):
+            outcome = self.sessions.create(address.handle, cap, make)
+        return outcome
+
+    def _make(self, address: Address, record: bytes) -> int:
+        """Makes the file, and its shard if need be; OK or EXISTS."""
+        durability = self._durability
+        outcome: int = ABSENT
+        for _ in range(_TRIES):
+            outcome = self.backend.create(
+                address.path, address.handle, record, durability, self.timeout
+            )
+            if outcome != ABSENT:
+                break
+            self.layout.make_shard(address.handle)
+            if durability == 2:
+                sync_directory(self.layout.root)
+        if outcome == ABSENT:
+            fail(ERRNO, 2, address.handle)
+        if durability == 2:
+            sync_directory(self.layout.directory(address.handle))
+        return outcome
+
+    def commit(
+        self,
+        address: Address,
+        draft: Draft,
+        expected: bytes | None,
+        limits: Limits,
+        timeout: float | None = None,
+    ) -> tuple[int, bytes]:
+        """See `Engine.commit`."""
+        if timeout is None:
+            timeout = self.timeout
+        record = self._pack(address.handle, *draft)
+        now, idle, lifetime = limits
+        if draft[-2]:  # a successor: it does not count as a session any more
+            outcome, header = self.sessions.supersede(
+                address.handle,
+                lambda: self._write(
+                    address.path, address.handle, record, expected, now, idle,
+                    lifetime, self._durability, timeout,
+                ),
+            )  # fmt: skip
+        else:
+            outcome, header = self._write(
+                address.path, address.handle, record, expected, now, idle,
+                lifetime, self._durability, timeout,
+            )  # fmt: skip
+        if outcome == ABSENT:
+            self.layout.check()
+        return outcome, header
+
+    def remove(
+        self,
+        address: Address,
+        expected: bytes | None = None,
+        superseded: bool = False,
+    ) -> int:
+        """See `Engine.remove`."""
+        outcome: int = self.sessions.remove(
+            address.handle,
+            lambda: self.backend.remove(
+                address.path, address.handle, expected, self.timeout,
+                superseded,
+            ),
+        )  # fmt: skip
+        if outcome == ABSENT:
+            self.layout.check()
+        if outcome == OK and self._durability == 2:
+            sync_directory(self.layout.directory(address.handle))
+        return outcome
+
+    def inspect(self, address: Address) -> bytes | None:
+        """See `Engine.inspect`."""
+        raw: bytes | None = self._read(
+            address.path, address.handle, self.timeout
+        )
+        return raw
+
+    @loud
+    def quarantine(self, address: Address) -> None:
+        """See `Engine.quarantine`: it goes to ``.damaged/``."""
+        from .sweep import set_aside
+
+        set_aside(
+            self.layout, self.backend, self.sessions, address.handle,
+            self.timeout,
+        )  # fmt: skip
+
+    def reap(
+        self,
+        address: Address,
+        age: float = 0.0,
+        timeout: float | None = None,
+    ) -> bool:
+        """
+        Deletes a file that whoever was to fill it has left empty.
+
+        Args:
+            age: for how many seconds, at least.
+            timeout: longest wait for whoever has it locked, in seconds; None:
+                the engine's.
+
+        Returns:
+            False if it is not empty, not so old, or gone.
+        """
+        from .sweep import reap
+
+        return reap(
+            address.path,
+            address.handle,
+            self.sessions,
+            age,
+            self.timeout if timeout is None else timeout,
+        )
+
+    # All of them
+
+    def tend(self, limits: Limits) -> None:
+        """See `Engine.tend`: a slice of the automatic sweep, if it is time."""
+        if self._tends:
+            self.sweeper().slice_if_due(*limits)
+
+    def sweep(self, limits: Limits) -> int:
+        """See `Engine.sweep`. 0 while another process sweeps."""
+        self.layout.check()
+        return self.sweeper().sweep_all(*limits)
+
+    def sweeper(self) -> Sweeper:
+        """What sweeps this directory."""
+        if self._sweeps is None:
+            from .sweep import Sweeper
+
+            self._sweeps = Sweeper(
+                self.layout,
+                self.backend,
+                self.sessions,
+                *self._sweep_settings,
+                self.timeout,
+            )
+        return self._sweeps
+
+    def count(self) -> int:
+        """See `Engine.count`."""
+        self.layout.check()
+        return self.sessions.total()
+
+    @loud
+    def handles(self, part: int) -> list[bytes]:
+        """See `Engine.handles`: a part is a shard."""
+        from .ledger import counted_files
+
+        prefix = self.layout.prefix(part)
+        return [
+            prefix + file.encode("ascii")
+            for file in counted_files(self.layout, part)
+        ]
+
+    def lock(self, address: Address, timeout: float, label: str) -> StripeLock:
+        """See `Engine.lock`."""
+        from .lock import StripeLock
+
+        return StripeLock(self.layout, address.handle, timeout, label)
+
+    def check(self) -> None:
+        """See `Engine.check`."""
+        self.layout.check()

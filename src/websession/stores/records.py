@@ -1,0 +1,460 @@
+"""
+`RecordStore`: sessions as records of an engine. Here: encoding, what this
+process remembers, and what to do when a session is not what one hoped for.
+"""
+
+from __future__ import annotations
+
+import time
+
+from .. import serializers
+from ..engine import (
+    CONFLICT,
+    OK,
+    SUPERSEDED,
+    UNREADABLE,
+    Deadline,
+    loud,
+)
+from ..exceptions import (
+    CorruptData,
+    InvalidSessionId,
+    SessionRenewed,
+    SessionTooLarge,
+)
+from ..ids import handle
+from ..record import (
+    HEADER_LENGTH,
+    Parts,
+    SessionRecord,
+    env_at,
+    holds_data,
+    info_of,
+    is_superseded,
+    later,
+    origin_of,
+    pack_successor,
+    stored_at,
+    successor_of,
+    unpack_origin,
+    version_of,
+)
+from .base import KEEP, SessionStore
+from .recall import NOTHING, Recall
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Any
+
+    from ..engine import Draft, Engine, Limits
+    from ..record import SessionInfo
+    from .recall import Recalled
+
+__all__ = ["RecordStore", "check_max_size"]
+
+LARGEST_MAX_SIZE = 32 << 20
+_make = tuple.__new__
+
+
+def check_max_size(size: int) -> None:
+    """ValueError if it is none."""
+    if not 0 < size <= LARGEST_MAX_SIZE:
+        raise ValueError("max_size is 1 to 32 MiB, in bytes")
+
+
+class RecordStore(SessionStore):
+    """
+    Sessions as authenticated records, wherever an engine keeps them. The
+    docstrings of `SessionStore` say what the methods do.
+
+    Args:
+        engine: keeps the records.
+        serializer: ``"pickle"`` (default: any object), ``"json"``, or a
+            `serializers.Serializer`.
+        also_accept: serialisers that records may have been written with
+            besides. Default: none, so that nothing is unpickled by surprise.
+        max_size: largest serialised data in bytes, default 1 MiB, at most
+            32 MiB.
+
+    Attributes:
+        engine: as it was passed.
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+
+    serializer: serializers.Serializer
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        serializer: str | serializers.Serializer = "pickle",
+        also_accept: Sequence[str | serializers.Serializer] = (),
+        max_size: int = 1 << 20,
+    ) -> None:
+        check_max_size(max_size)
+        self.engine = engine
+        self.quick = engine.quick
+        self.serializer = serializers.get(serializer)
+        self._number = self.serializer.number
+        accepted = [self.serializer, *map(serializers.get, also_accept)]
+        self._accepted = {each.number: each.loads for each in accepted}
+        self._max_size = max_size
+        self._recall = Recall(engine.locate)
+        self._recent, self._of = self._recall.recent, self._recall.of
+        self._read, self._commit = engine.read, engine.commit
+
+    # Encoding
+
+    def _dumps(self, data: object) -> bytes:
+        if type(data) is serializers.Encoded:
+            payload: bytes = data
+        else:
+            payload = self.serializer.dumps(data)
+        if len(payload) > self._max_size:
+            from .sizes import largest
+
+            keys = largest(payload, self.serializer)
+            raise SessionTooLarge(len(payload), self._max_size, keys)
+        return payload
+
+    # Reading
+
+    def _raw(self, known: Recalled, timeout: float | None = None) -> bytes:
+        """The live record; InvalidSessionId if there is none."""
+        last = known.seen[0]
+        raw = self._read(known.address, last, timeout)
+        if raw is None:
+            raise InvalidSessionId(known.session_id)
+        if raw is not last:
+            self._recall.remember(known, raw)
+        return raw
+
+    def _current(
+        self, known: Recalled, now: float, timeout: float | None = None
+    ) -> bytes:
+        """The live record, for one that is to follow it."""
+        raw = self._raw(known, timeout)
+        if is_superseded(raw):
+            self._refuse(known, SUPERSEDED, now)
+        return raw
+
+    def _check_readable(self, known: Recalled, raw: bytes, now: float) -> None:
+        """
+        InvalidSessionId if a superseded session is over, by time or by
+        log-out; SessionRenewed if it is not, but has nothing to read.
+        """
+        from .succession import distance
+
+        steps = distance(self.engine, raw, now)
+        if steps == 0:
+            raise InvalidSessionId(known.session_id)
+        # The second new ID may be that of a log-in.
+        if steps > 1 or not holds_data(raw):
+            raise SessionRenewed(known.session_id)
+
+    def _refuse(self, known: Recalled, outcome: int, now: float) -> None:
+        """Raises why the session could not be written."""
+        known.seen = NOTHING
+        if outcome == SUPERSEDED:
+            raw = self._raw(known)
+            if is_superseded(raw):
+                self._check_readable(known, raw, now)
+                raise SessionRenewed(known.session_id)
+        self.engine.check()
+        raise InvalidSessionId(known.session_id)
+
+    def read(
+        self, session_id: str, now: float, timeout: float | None = None
+    ) -> SessionRecord:
+        """See `SessionStore.read`."""
+        known = self._recent.get(session_id) or self._of(session_id)
+        last = known.seen[0]
+        raw = self._read(known.address, last, timeout)
+        if raw is None:
+            raise InvalidSessionId(session_id)
+        if raw is not last:
+            self._recall.remember(known, raw)
+        created, stored, env_len, number, flags, idle = unpack_origin(raw)
+        at = HEADER_LENGTH
+        if flags:
+            at = env_at(flags)
+            self._check_readable(known, raw, now)
+        if number not in self._accepted:
+            raise CorruptData(
+                f"session {handle(session_id).decode()} was written by "
+                f"serializer {number}, which this store does not accept "
+                "(also_accept)"
+            )
+        loads = self._accepted[number]
+        env: Any = {}
+        try:
+            if env_len:
+                env = loads(raw[at : at + env_len])
+                at += env_len
+            payload = raw[at:]
+            data = loads(payload)
+        except Exception as error:
+            raise CorruptData(
+                f"session {handle(session_id).decode()} cannot be decoded: "
+                f"{error}"
+            ) from error
+        version = raw[:HEADER_LENGTH]
+        return _make(
+            SessionRecord,
+            (created, stored, env, data, version, flags != 0, payload, idle),
+        )
+
+    def leads_to(self, session_id: str, successor_id: str) -> bool:
+        """See `SessionStore.leads_to`."""
+        try:
+            raw = self._raw(self._of(session_id))
+        except InvalidSessionId:
+            return False
+        return successor_of(raw)[1] == handle(successor_id)
+
+    # Writing
+
+    @loud
+    def create(
+        self,
+        session_id: str,
+        data: object,
+        env: Mapping[str, object],
+        *,
+        now: float,
+        created: float | None = None,
+        limit: int | None = None,
+        idle: float = 0.0,
+        lifetime: float = 0.0,
+        own_idle: int = 0,
+        stored: float | None = None,
+    ) -> bool:
+        """See `SessionStore.create`."""
+        known = self._of(session_id)
+        if created is None:
+            created = now
+        packed = self.serializer.dumps(dict(env)) if env else b""
+        draft = (
+            created, now if stored is None else stored, packed,
+            self._dumps(data), self._number, b"", own_idle,
+        )  # fmt: skip
+        outcome = self.engine.create(
+            known.address, draft, (now, idle, lifetime), limit
+        )
+        if outcome == OK:
+            known.seen = b"", (created, packed, own_idle)
+        return outcome == OK
+
+    def commit(
+        self,
+        session_id: str,
+        data: object,
+        *,
+        now: float,
+        idle: float = 0.0,
+        lifetime: float = 0.0,
+        expected: object = None,
+        own_idle: int | None = None,
+        timeout: float | None = None,
+    ) -> object:
+        """See `SessionStore.commit`."""
+        known = self._recent.get(session_id) or self._of(session_id)
+        limits = now, idle, lifetime
+        if data is KEEP:
+            return self._touch(known, expected, limits)
+        payload, stored = self._dumps(data), now
+        raw, origin = known.seen
+        if type(expected) is bytes and len(expected) == HEADER_LENGTH:
+            stored = later(now, stored_at(expected))
+            # Another thread may have seen another record meanwhile.
+            if not raw.startswith(expected):
+                raw, origin = self._current(known, now, timeout), None
+                if not raw.startswith(expected):
+                    return None
+        if origin is None:
+            origin = origin_of(raw or self._current(known, now, timeout))
+        deadline: Deadline | None = None
+        while True:
+            created, env, own = origin
+            if own_idle is not None:
+                own = own_idle
+            draft = created, stored, env, payload, self._number, b"", own
+            outcome, header = self._commit(
+                known.address,
+                draft,
+                expected,  # type: ignore[arg-type]
+                limits,
+                timeout,
+            )
+            if outcome == OK:
+                break
+            if outcome != CONFLICT:
+                self._refuse(known, outcome, now)
+            if expected is not None and header != expected:
+                return None
+            # Not what was remembered, or a clock is behind: look, try again.
+            deadline = deadline or self._deadline(timeout)
+            deadline.check()
+            live = self._current(known, now, timeout)
+            origin = origin_of(live)
+            stored = later(now, stored_at(live))
+        self._recall.remember(
+            known, self._written(header, draft), (created, env, own)
+        )
+        return header
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        return Deadline(self.engine.timeout if timeout is None else timeout)
+
+    @staticmethod
+    def _written(header: bytes, draft: Draft) -> bytes:
+        """The record that was written, as it will be read."""
+        return header + draft[2] + draft[3]
+
+    def _touch(
+        self, known: Recalled, expected: object, limits: Limits
+    ) -> object:
+        """Sets the time and nothing else; the new version, or None."""
+        now = limits[0]
+        deadline = self._deadline(None)
+        while True:
+            old = self._current(known, now)
+            header = version_of(old)
+            if expected is not None and header != expected:
+                return None
+            outcome, written = self._commit(
+                known.address, _again(old, now), header, limits
+            )
+            if outcome == OK:
+                return written
+            if outcome != CONFLICT:
+                self._refuse(known, outcome, now)
+            deadline.check()
+
+    @loud
+    def supersede(
+        self,
+        session_id: str,
+        successor_id: str,
+        until: float,
+        *,
+        expected: object,
+        now: float,
+        idle: float = 0.0,
+        lifetime: float = 0.0,
+        readable: bool = False,
+    ) -> object:
+        """See `SessionStore.supersede`."""
+        known = self._of(session_id)
+        old = self._current(known, now)
+        header = version_of(old)
+        if header != expected:
+            return None
+        block = pack_successor(until, handle(successor_id))
+        outcome, written = self._commit(
+            known.address,
+            _again(old, now, block, readable),
+            header,
+            (now, idle, lifetime),
+        )
+        if outcome not in (OK, CONFLICT):
+            self._refuse(known, outcome, now)
+        known.seen = NOTHING
+        return written if outcome == OK else None
+
+    @loud
+    def delete(self, session_id: str, expected: object = None) -> bool:
+        """See `SessionStore.delete`."""
+        known = self._of(session_id)
+        known.seen = NOTHING
+        outcome = self.engine.remove(
+            known.address,
+            expected,  # type: ignore[arg-type]
+        )
+        if outcome == SUPERSEDED:
+            from .succession import delete
+
+            return delete(self.engine, known.address)
+        return outcome == OK
+
+    # All of them
+
+    @loud
+    def sweep(self, now: float, idle: float, lifetime: float) -> int:
+        """See `SessionStore.sweep`."""
+        return self.engine.sweep((now, idle, lifetime))
+
+    @loud
+    def count(self) -> int:
+        """See `SessionStore.count`."""
+        return self.engine.count()
+
+    @loud
+    def entries(self) -> Iterator[SessionInfo]:
+        """See `SessionStore.entries`. Needs no secret; skips damaged ones."""
+        self.engine.check()
+        return self._entries()
+
+    def _entries(self) -> Iterator[SessionInfo]:
+        engine = self.engine
+        for part in range(engine.parts):
+            for name in engine.handles(part):
+                try:
+                    raw = engine.inspect(engine.address(name))
+                except UNREADABLE:
+                    continue
+                if raw is not None:
+                    yield info_of(name, raw)
+
+    @loud
+    def lock(
+        self, session_id: str, timeout: float, label: str = ""
+    ) -> AbstractContextManager[None]:
+        """See `SessionStore.lock`."""
+        return self.engine.lock(self._of(session_id).address, timeout, label)
+
+    def close(self) -> None:
+        """Forgets what was remembered."""
+        self._recall.forget()
+        self.engine.close()
+
+    # What clients of the original read: `sessiondict[id]` and the like
+
+    def __getitem__(self, session_id: str) -> tuple[float, object]:
+        record = self.read(session_id, time.time())
+        return record.stored, record.data
+
+    def __contains__(self, session_id: object) -> bool:
+        if not isinstance(session_id, str):
+            return False
+        try:
+            self.read(session_id, time.time())
+        except (CorruptData, SessionRenewed):
+            return True
+        except InvalidSessionId:
+            return False
+        return True
+
+    def __len__(self) -> int:
+        return self.count()
+
+    __iter__ = None  # it has no IDs to iterate over
+
+
+def _again(
+    old: bytes, now: float, block: bytes = b"", whole: bool = True
+) -> Draft:
+    """
+    The draft of the same record with another time, and perhaps a successor;
+    with nothing in it unless `whole`.
+    """
+    parts = Parts(old)
+    env, data = (parts.env, parts.data) if whole else (b"", b"")
+    return (
+        parts.created, later(now, parts.stored), env, data, parts.number,
+        block, parts.idle,
+    )  # fmt: skip
