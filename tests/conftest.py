@@ -14,8 +14,10 @@ import signal
 import pytest
 
 from console import Console
+from memory import memory_engine
 from support import Child
 from websession import FileStore, WebSession
+from websession.stores.records import RecordStore
 
 NO_EXTENSION = os.environ.get("WEBSESSION_TEST_NO_EXTENSION") == "1"
 IN_CI = os.environ.get("WEBSESSION_CI") == "1"
@@ -120,7 +122,7 @@ def console(backend):
     return Console(backend)
 
 
-@pytest.fixture(params=["dict", "shelve", "c", "python"])
+@pytest.fixture(params=["dict", "shelve", "memory", "c", "python"])
 def make_any(request, tmp_path, clock):
     """Makes a WebSession over each thing that it runs over."""
     opened = []
@@ -134,6 +136,8 @@ def make_any(request, tmp_path, clock):
             # Not the default of Python 3.13, which is of one thread only.
             target = shelve.Shelf(dbm.dumb.open(str(tmp_path / "shelf"), "c"))
             opened.append(target)
+        elif kind == "memory":
+            target = RecordStore(memory_engine())
         else:
             if kind == "c" and NO_EXTENSION:
                 pytest.skip("this install is meant to be without it")

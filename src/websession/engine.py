@@ -113,7 +113,7 @@ class Engine:
                 self._records = {}
                 self._sequence = itertools.count(1)
                 self._writing = threading.RLock()
-                self._locks = collections.defaultdict(threading.RLock)
+                self._locks = ThreadLocks()
 
             def address(self, handle):
                 return handle
@@ -177,14 +177,8 @@ class Engine:
                 ]
                 return sum(self.remove(*each) == OK for each in over)
 
-            @contextlib.contextmanager
             def lock(self, address, timeout, label):
-                if not self._locks[address].acquire(timeout=timeout):
-                    raise SessionLocked("somebody else has it")
-                try:
-                    yield
-                finally:
-                    self._locks[address].release()
+                return ThreadLock(self._locks, address, timeout, label)
 
     Attributes:
         quick: whether it reads and writes in microseconds if nobody is in the

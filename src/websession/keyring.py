@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from _operator import _compare_digest as compare_digest
 
-from .record import MAGIC, pack, signed, signed_parts
+from .record import BEGIN, MAGIC, SUPERSEDED, pack_fields, signed_parts
 
 try:
     from _blake2 import blake2b  # as in ids.py: leaner than hashlib
@@ -82,13 +82,15 @@ class Keyring:
             supersede: what `pack_successor` gives, or nothing.
             idle: the session's own idle limit, whole seconds; 0: none.
         """
-        fields, payload = pack(
-            created, stored, env, data, serializer, supersede, idle
+        payload = supersede + env + data
+        flags = SUPERSEDED if supersede else 0
+        fields = pack_fields(
+            created, stored, len(env), len(data), serializer, flags, idle
         )
         state = self._sign_state.copy()
         state.update(name + MAGIC + fields)
         state.update(payload)
-        return signed(fields, payload, state.digest())
+        return BEGIN + fields + state.digest() + payload
 
     def verifies(self, name: bytes, raw: bytes) -> bool:
         """Whether one of the secrets has signed this record."""

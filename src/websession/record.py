@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AFTER_CRC",
+    "BEGIN",
     "BLOCKS",
     "HEADER_LENGTH",
     "MAGIC",
@@ -44,12 +45,11 @@ __all__ = [
     "later",
     "numbered",
     "origin_of",
-    "pack",
+    "pack_fields",
     "pack_successor",
     "record_length",
     "right_mode",
     "sequence_of",
-    "signed",
     "signed_parts",
     "slot_size",
     "slot_start",
@@ -80,8 +80,12 @@ CLOCK_SLACK = 3600.0
 # filled in when a record is written; what is signed; what readers want, and
 # whoever chooses between slots.
 _HEADER = Struct("<4sIQddIIBB2sI16s")
-_BEGIN = MAGIC + bytes(12)
-_pack_fields = Struct("<ddIIBB2xI").pack
+BEGIN = MAGIC + bytes(12)
+pack_fields = Struct("<ddIIBB2xI").pack
+"""
+Created, stored, length of env and of the data, serialiser, flags, idle limit:
+what of the header is signed, and stands between `BEGIN` and the MAC.
+"""
 _unpack_lengths = Struct("<32xIIxB").unpack_from
 _unpack_times = Struct("<16xdd").unpack_from
 _unpack_stored = Struct("<24xd").unpack_from
@@ -352,31 +356,6 @@ class Parts:
         self.supersede = record[HEADER_LENGTH:at]
         self.env = record[at : at + env_len]
         self.data = record[at + env_len :]
-
-
-def pack(
-    created: float,
-    stored: float,
-    env: bytes,
-    data: bytes,
-    number: int,
-    supersede: bytes,
-    idle: int,
-) -> tuple[bytes, bytes]:
-    """
-    What a MAC is made of, besides the handle and `MAGIC`: the fields, and what
-    follows the header. See `Parts`.
-    """
-    flags = SUPERSEDED if supersede else 0
-    fields = _pack_fields(
-        created, stored, len(env), len(data), number, flags, idle
-    )
-    return fields, supersede + env + data
-
-
-def signed(fields: bytes, payload: bytes, mac: bytes) -> bytes:
-    """The record of what `pack` gave, ready for a backend."""
-    return _BEGIN + fields + mac + payload
 
 
 def signed_parts(record: bytes) -> tuple[bytes, bytes]:

@@ -25,7 +25,6 @@ from ..exceptions import (
 from ..ids import handle
 from ..record import (
     HEADER_LENGTH,
-    Parts,
     SessionRecord,
     env_at,
     holds_data,
@@ -452,9 +451,9 @@ def _again(
     The draft of the same record with another time, and perhaps a successor;
     with nothing in it unless `whole`.
     """
-    parts = Parts(old)
-    env, data = (parts.env, parts.data) if whole else (b"", b"")
-    return (
-        parts.created, later(now, parts.stored), env, data, parts.number,
-        block, parts.idle,
-    )  # fmt: skip
+    created, stored, env_len, number, flags, idle = unpack_origin(old)
+    env = data = b""
+    if whole:
+        at = env_at(flags)
+        env, data = old[at : at + env_len], old[at + env_len :]
+    return created, later(now, stored), env, data, number, block, idle

@@ -1,0 +1,1 @@
+"""What every engine and every store must do: classes of tests to mix in."""
