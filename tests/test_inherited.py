@@ -178,7 +178,7 @@ def test_a_log_out_is_not_taken_for_another_threads_expiry(make_store, clock):
 
 
 def test_a_child_knows_nothing_of_other_threads_updates(make_any):
-    from websession.updating import updating
+    from websession.updating import doing
 
     ws = make_any()
     sid = ws.newSession(data=0)
@@ -191,7 +191,7 @@ def test_a_child_knows_nothing_of_other_threads_updates(make_any):
         ws.updateSession(sid, func)
 
     def work(ident):
-        assert not updating
+        assert not doing.updating
         assert not files._held
         return in_thread_of(
             ident, lambda: ws.updateSession(sid, lambda data: data + 10)

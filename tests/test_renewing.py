@@ -316,7 +316,7 @@ def test_a_function_sees_what_others_stored_meanwhile(make_any):
 
 
 def test_a_function_that_never_ends_is_busy(make_any, monkeypatch):
-    monkeypatch.setattr("websession.renewing.LONGEST_UPDATE", 0.0)
+    monkeypatch.setattr("websession.regenerating.LONGEST_UPDATE", 0.0)
     ws = make_any()
     old = ws.newSession(data=0)
 
@@ -437,7 +437,7 @@ def is_refused(ws, session_id):
 
 # What comes between two system calls that others can see.
 STEPS = (
-    "renewing.py", "records.py", "engine.py", "succession.py",
+    "regenerating.py", "records.py", "engine.py", "succession.py",
     "operations.py", "files.py",
 )  # fmt: skip
 

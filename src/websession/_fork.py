@@ -17,8 +17,7 @@ imports of other threads     are forgotten, and begin anew where the child
                              by filelock itself, not unlocked
 `MappingStore`               a copy, like the mapping: what this thread has
                              locked in it stays so, all else is free
-`updating.updating`,         what other threads were at is forgotten
-`session.expiring`
+`updating.doing`             what other threads were at is forgotten
 `CleanUpThread`              does not run; `join` waits for nothing
 ===========================  ==============================================
 
@@ -65,12 +64,8 @@ def after_in_child() -> None:
     if mapping := _loaded("stores.mapping"):
         for store in list(mapping.stores):
             store.forked(me)
-    for table in (
-        getattr(_loaded("updating"), "updating", {}),
-        getattr(_loaded("session"), "expiring", {}),
-    ):
-        for key in [key for key in table if key[0] != me]:
-            del table[key]
+    if updating := _loaded("updating"):
+        updating.doing.forget_others(me)
 
 
 def _loaded(name: str) -> ModuleType | None:

@@ -6,28 +6,39 @@ from __future__ import annotations
 
 import time
 
-from .exceptions import CorruptData, InvalidSessionId, SessionExpired
-from .policy import SESSION_CROSSCHECKVARS, own_limit
-from .renewing import RenewingSession
-from .stores.base import ClosedStore
-from .updating import strand, updating
+from . import ids
+from .exceptions import (
+    BadSessionId,
+    CorruptData,
+    GenerateIDError,
+    InvalidSessionId,
+    SessionExpired,
+    SessionHijacked,
+    WeakSessionIDWarning,
+)
+from .limits import SESSION_CROSSCHECKVARS, limit, own_limit
+from .record import SessionRecord
+from .regenerating import regenerate
+from .stores.base import KEEP, ClosedStore, SessionStore
+from .updating import doing, store_inside, strand, update
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from typing import Any
 
-    from .record import SessionRecord
+    from .record import SessionInfo
+    from .serializers import Serializer
 
 __all__ = ["SESSION_CROSSCHECKVARS", "WebSession"]
 
 _CREATED = "_created_"
-# The session whose expiry deleteSession() carries out, and in which version;
-# by thread, greenlet and object.
-expiring: dict[tuple[int, object, int], tuple[str, object]] = {}
+# How many IDs are drawn for a new session, when those before were in use.
+_TRIES = 3
 
 
-class WebSession(RenewingSession):
+class WebSession:
     """
     Server-side web sessions in any string-keyed mapping, or in files that
     processes share.
@@ -67,21 +78,52 @@ class WebSession(RenewingSession):
         ValueError: a negative limit, a length below 1, unusable characters.
     """
 
-    def sync(self) -> None:
-        """
-        Calls `sync` of the store or mapping, if it has one.
-        """
-        self._store.sync()
+    session_id_re: Any
+    serializer: Serializer | None
 
-    def close(self) -> None:
-        """
-        Calls `close` of the store or mapping; a mapping that has none becomes
-        inaccessible.
-        """
-        self._store.close()
-        if not hasattr(self.sessiondict, "close"):
-            self.sessiondict = None
-            self._store = ClosedStore()  # type: ignore[assignment]
+    def __init__(
+        self,
+        dictobj: Any = None,
+        expireDeactivate: float = 0,
+        expireRemove: float = 0,
+        crossCheckVars: Iterable[str] | None = None,
+        maxSessionCount: int | None = None,
+        sessionIDLength: int = 12,
+        sessionIDChars: str | None = None,
+        *,
+        maxLifetime: float = 0,
+        clock: Callable[[], float] | None = None,
+        otherIDLengths: bool = False,
+    ) -> None:
+        if not isinstance(sessionIDLength, int) or sessionIDLength < 1:
+            raise ValueError("sessionIDLength is a whole number from 1")
+        if isinstance(crossCheckVars, str):
+            raise TypeError("crossCheckVars is a list of names, not one name")
+        self.session_id_len = sessionIDLength
+        self.session_id_chars = sessionIDChars or ids.SESSION_ID_CHARS
+        self._alphabet = ids.alphabet(self.session_id_chars)
+        # SESSION_ID_CHARS has all of base64url.
+        self._other_chars = (
+            self.session_id_chars + ids.SESSION_ID_CHARS
+            if otherIDLengths
+            else ""
+        )
+        self._warn_of_weak_ids()
+        self.sessiondict, self._store, self._is_mapping = self._open(dictobj)
+        self.serializer = self._store.serializer
+        self._draw_id = self._store.draw_id
+        self.expireDeactivate = limit("expireDeactivate", expireDeactivate)
+        self.expireRemove = limit("expireRemove", expireRemove)
+        self.maxLifetime = limit("maxLifetime", maxLifetime)
+        self.crossCheckVars = (
+            SESSION_CROSSCHECKVARS
+            if crossCheckVars is None
+            else tuple(crossCheckVars)
+        )
+        limit("maxSessionCount", maxSessionCount)
+        self.maxSessionCount = maxSessionCount
+        self.sessionCounter = 0
+        self._clock = clock
 
     def newSession(
         self,
@@ -120,33 +162,6 @@ class WebSession(RenewingSession):
             data, checkvars, self.maxSessionCount, None, own_idle
         )
         self.sessionCounter += 1
-        return session_id
-
-    def storeSession(self, session_id: str, session_data: Any) -> str:
-        """
-        Replaces a session's data and refreshes its timestamp.
-
-        Args:
-            session_id: of an existing session.
-            session_data: whatever the store can keep.
-
-        Returns:
-            `session_id`.
-
-        Raises:
-            BadSessionId: malformed.
-            InvalidSessionId: absent, deleted or expired; nothing is created.
-                As `SessionRenewed`: it has a new ID.
-            SessionTooLarge: more than the store's `max_size`.
-            SessionStoreError: the store failed; the old data is still there,
-                or the new data, if only syncing it failed (it says so).
-            Exception: the serialiser's, for data that it cannot keep.
-        """
-        self._validateSessionIdFormat(session_id)
-        if updating:
-            self._store_while_updating(session_id, session_data)
-        else:
-            self._commit(session_id, session_data)
         return session_id
 
     def retrieveSession(
@@ -232,19 +247,166 @@ class WebSession(RenewingSession):
                 continue
             return record
 
-    def _deleteExpired(self, session_id: str, version: object) -> bool:
+    def storeSession(self, session_id: str, session_data: Any) -> str:
         """
-        Deletes a session through `deleteSession`, which subclasses override,
-        but only in this version.
+        Replaces a session's data and refreshes its timestamp.
+
+        Args:
+            session_id: of an existing session.
+            session_data: whatever the store can keep.
+
+        Returns:
+            `session_id`.
+
+        Raises:
+            BadSessionId: malformed.
+            InvalidSessionId: absent, deleted or expired; nothing is created.
+                As `SessionRenewed`: it has a new ID.
+            SessionTooLarge: more than the store's `max_size`.
+            SessionStoreError: the store failed; the old data is still there,
+                or the new data, if only syncing it failed (it says so).
+            Exception: the serialiser's, for data that it cannot keep.
         """
-        key = (*strand(), id(self))
-        expiring[key] = (session_id, version)
-        try:
-            self.deleteSession(session_id)
-        finally:
-            # deleteSession takes it away when it has deleted the session.
-            left = expiring.pop(key, None)
-        return left is None
+        self._validateSessionIdFormat(session_id)
+        if doing.updating:
+            store_inside(self, session_id, session_data)
+        else:
+            self._commit(session_id, session_data)
+        return session_id
+
+    def touchSession(self, session_id: str) -> str:
+        """
+        Refreshes a session's timestamp and nothing else.
+
+        Returns:
+            `session_id`.
+
+        Raises:
+            BadSessionId, InvalidSessionId, SessionStoreError: as
+                `storeSession`.
+        """
+        self._validateSessionIdFormat(session_id)
+        if doing.updating:
+            store_inside(self, session_id, KEEP)
+        else:
+            self._commit(session_id, KEEP)
+        return session_id
+
+    def replaceSession(
+        self,
+        session_id: str,
+        session_data: Any,
+        version: object,
+        *,
+        idle: float | None = None,
+        timeout: float | None = None,
+    ) -> object:
+        """
+        Stores a session if nobody has written it since it was read.
+
+        Args:
+            session_id: that `readSession` read.
+            session_data: whatever the store can keep.
+            version: of the record that it returned.
+            idle: the session's own limit from now on, see `newSession`; 0:
+                none. None: as it is.
+            timeout: longest wait for another process that is writing the
+                session, in seconds; 0: none. None: as long as the store does.
+
+        Returns:
+            The new version; None if the session has another one than
+            `version`: nothing was stored then.
+
+        Raises:
+            As `storeSession`; `SessionBusy` after the timeout.
+        """
+        own_idle = None if idle is None else own_limit(idle)
+        return self._commit(
+            session_id, session_data, version, own_idle, timeout
+        )
+
+    def updateSession(
+        self,
+        session_id: str,
+        func: Callable[[Any], Any],
+        env: Mapping[str, Any] | None = None,
+        *,
+        idle: float | None = None,
+    ) -> Any:
+        """
+        Reads, changes and stores a session so that no other update is lost.
+
+        Args:
+            session_id: of an existing session.
+            func: gets the data, returns the new data. Runs outside any lock
+                of a `FileStore`, and again when another process, thread or
+                greenlet was faster: it should do nothing but compute. An
+                exception leaves the session as it was. If it stores its own
+                session, what it returns replaces that.
+            env: for the cross-check; None: no cross-check.
+            idle: the session's own limit from now on, see `newSession`; 0:
+                none. None: as it is.
+
+        Returns:
+            The data that was stored.
+
+        Raises:
+            BadSessionId, InvalidSessionId: as `storeSession`.
+            SessionHijacked: as `retrieveSession`.
+            SessionBusy: others were faster for 10 seconds. Over a mapping:
+                another greenlet of this thread is in the middle of it.
+        """
+        self._validateSessionIdFormat(session_id)
+        own_idle = None if idle is None else own_limit(idle)
+        return update(self, session_id, func, env, own_idle)
+
+    def regenerateSession(
+        self,
+        session_id: str,
+        env: Mapping[str, Any] | None = None,
+        grace: float = 0,
+        *,
+        readable: bool = False,
+        func: Callable[[Any], Any] | None = None,
+        idle: float | None = None,
+    ) -> str:
+        """
+        Gives a session a new ID; data and creation time stay. To be called at
+        log-in and whenever privileges change (OWASP: session fixation).
+
+        Args:
+            session_id: of an existing session.
+            env: cross-checked first, and the source of the new ID's
+                cross-check variables. None: no cross-check, and the variables
+                are taken over.
+            grace: seconds for which the old ID raises `SessionRenewed`, so
+                that requests that are under way know what happened. 0: it
+                names no session any more. In that time deleting either of
+                them ends both, and what has got yet another ID meanwhile.
+            readable: True: during `grace` the old ID can still be read, as it
+                was now; writing raises `SessionRenewed`. For a new ID now and
+                then, not for a log-in: whoever knows the old one goes on
+                reading what was there before.
+            func: changes the data on the way, as in `updateSession`; what it
+                returns is never to be had under the old ID. None: the data
+                stays.
+            idle: the session's own limit from now on, see `newSession`; 0:
+                none. None: as it is.
+
+        Returns:
+            The new ID. Not subject to ``maxSessionCount``.
+
+        Raises:
+            BadSessionId, InvalidSessionId, SessionHijacked, SessionBusy: as
+                `updateSession`. SessionTooLarge, and what `func` raises: as
+                `storeSession`. Then there is no new ID, and the old one is as
+                it was.
+        """
+        self._validateSessionIdFormat(session_id)
+        own_idle = None if idle is None else own_limit(idle)
+        return regenerate(
+            self, session_id, env, grace, readable, func, own_idle
+        )
 
     def deleteSession(self, session_id: str) -> str:
         """
@@ -255,15 +417,50 @@ class WebSession(RenewingSession):
         Returns:
             `session_id`.
         """
-        if expiring:
+        if doing.expiring:
             key = (*strand(), id(self))
-            target, version = expiring.get(key, (None, None))
+            target, version = doing.expiring.get(key, (None, None))
             if target == session_id:
                 if self._store.delete(session_id, version):
-                    expiring.pop(key, None)
+                    doing.expiring.pop(key, None)
                 return session_id
         self._store.delete(session_id)
         return session_id
+
+    def lockSession(
+        self, session_id: str, timeout: float = 10, label: str = ""
+    ) -> AbstractContextManager[None]:
+        """
+        Exclusive use of a session, for ``with``, among all who ask for it:
+        processes and threads over a `FileStore`, threads of this process over
+        a mapping. Others can still read and store. Re-entrant in its thread;
+        tasks and greenlets of one thread do not exclude each other.
+
+        Args:
+            session_id: need not exist.
+            timeout: seconds to wait.
+            label: what others are told about the holder.
+
+        Raises:
+            BadSessionId: malformed.
+            SessionLocked: on entering: not to be had in time, and who has it.
+        """
+        self._validateSessionIdFormat(session_id)
+        return self._store.lock(session_id, timeout, label)
+
+    def countSessions(self) -> int:
+        """
+        How many sessions there are, expired ones that nobody has removed yet
+        included.
+        """
+        return self._store.count()
+
+    def listSessions(self) -> list[SessionInfo]:
+        """
+        What may be known of each session: handle, creation time, time of the
+        last store, size. Never an ID.
+        """
+        return list(self._store.entries())
 
     def cleanUp(self) -> int:
         """
@@ -283,3 +480,222 @@ class WebSession(RenewingSession):
         return self._store.sweep(
             self.now(), self.expireRemove, self.maxLifetime
         )
+
+    def now(self) -> float:
+        """
+        The time by this object's clock, in seconds since the epoch.
+        """
+        return time.time() if self._clock is None else self._clock()
+
+    def idleLimit(self) -> float:
+        """
+        Seconds without a store after which a session can no longer be used:
+        the shorter one of ``expireDeactivate`` and ``expireRemove``; 0: none.
+        Sessions may have limits of their own, see `newSession`.
+        """
+        deactivate, remove = self.expireDeactivate, self.expireRemove
+        if deactivate and remove:
+            return min(deactivate, remove)
+        return deactivate or remove
+
+    def sync(self) -> None:
+        """
+        Calls `sync` of the store or mapping, if it has one.
+        """
+        self._store.sync()
+
+    def close(self) -> None:
+        """
+        Calls `close` of the store or mapping; a mapping that has none becomes
+        inaccessible.
+        """
+        self._store.close()
+        if not hasattr(self.sessiondict, "close"):
+            self.sessiondict = None
+            self._store = ClosedStore()  # type: ignore[assignment]
+
+    # What subclasses override
+
+    def _validateSessionIdFormat(self, session_id: str) -> None:
+        """
+        BadSessionId, unless `_generateSessionID` could have made it, or
+        ``otherIDLengths`` lets it pass.
+        """
+        if (
+            not isinstance(session_id, str)
+            or len(session_id) != self.session_id_len
+            # Cheaper than a regular expression: what is left of it without
+            # the characters that it may have?
+            or session_id.strip(self.session_id_chars)
+        ) and not self._is_of_other_length(session_id):
+            raise BadSessionId(session_id)
+
+    def _crosscheckSessionEnv(
+        self, stored_env: Mapping[str, Any], current_env: Mapping[str, Any]
+    ) -> Sequence[str]:
+        """Names of stored variables that differ or are missing now."""
+        return [
+            name
+            for name, value in stored_env.items()
+            if name not in current_env or current_env[name] != value
+        ]
+
+    def _generateCrosscheckEnv(
+        self, current_env: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The variables to be cross-checked, as far as they are there."""
+        return {
+            name: current_env[name]
+            for name in self.crossCheckVars
+            if name in current_env
+        }
+
+    def _generateSessionID(self, maxtry: int = 1) -> str:
+        """
+        Draws a new ID from the system's CSPRNG.
+
+        Args:
+            maxtry: with 1 the ID is not looked up, since making the session
+                finds out. Otherwise how many to draw until one is not in use;
+                0: as many as it takes.
+
+        Raises:
+            GenerateIDError: all of them were in use.
+        """
+        new_id: str = self._draw_id(self.session_id_len, self._alphabet)
+        if maxtry == 1:
+            return new_id
+        tried = 1
+        while new_id in self.sessiondict:
+            if tried == maxtry:
+                raise GenerateIDError(maxtry)
+            new_id = self._draw_id(self.session_id_len, self._alphabet)
+            tried += 1
+        return new_id
+
+    # What the methods are made of
+
+    def _open(self, dictobj: Any) -> tuple[Any, SessionStore, bool]:
+        from os import PathLike
+
+        if isinstance(dictobj, (str, bytes, PathLike)):
+            from .stores.file import FileStore
+
+            store = FileStore(dictobj)
+            return store, store, False
+        if isinstance(dictobj, SessionStore):
+            return dictobj, dictobj, False
+        from .stores.mapping import MappingStore
+
+        if dictobj is None:
+            dictobj = {}
+        if not hasattr(dictobj, "keys") or not hasattr(dictobj, "__setitem__"):
+            raise TypeError(
+                "dictobj is a path, a store or a string-keyed mapping, not "
+                f"{type(dictobj).__name__}"
+            )
+        return dictobj, MappingStore(dictobj, self._deleteExpired), True
+
+    def _warn_of_weak_ids(self) -> None:
+        possible = len(self._alphabet) ** self.session_id_len
+        if possible < 1 << ids.MIN_ENTROPY_BITS:
+            import warnings
+
+            bits = ids.entropy_bits(self.session_id_len, self.session_id_chars)
+            warnings.warn(
+                f"session IDs have {bits:.0f} bits of entropy, less than "
+                f"{ids.MIN_ENTROPY_BITS}: raise sessionIDLength",
+                WeakSessionIDWarning,
+                stacklevel=3,
+            )
+
+    def __getattr__(self, name: str) -> Any:
+        # Compiled only for those who ask: importing re takes longer than
+        # a CGI request.
+        if name == "session_id_re":
+            import re
+
+            self.session_id_re = re.compile(
+                rf"[{re.escape(self.session_id_chars)}]+\Z"
+            )
+            return self.session_id_re
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}"
+        )
+
+    def _is_of_other_length(self, session_id: object) -> bool:
+        return (
+            bool(self._other_chars)
+            and isinstance(session_id, str)
+            and len(session_id) in ids.OTHER_LENGTHS
+            and not session_id.strip(self._other_chars)
+        )
+
+    def _create(
+        self,
+        data: object,
+        env: Mapping[str, Any],
+        limit: int | None,
+        created: float | None = None,
+        idle: int = 0,
+    ) -> str:
+        for _ in range(_TRIES):
+            session_id = self._generateSessionID()
+            if self._store.create(
+                session_id,
+                data,
+                env,
+                now=self.now(),
+                created=created,
+                limit=limit,
+                idle=self.expireRemove,
+                lifetime=self.maxLifetime,
+                own_idle=idle,
+            ):
+                return session_id
+        raise GenerateIDError(_TRIES)
+
+    def _commit(
+        self,
+        session_id: str,
+        data: object,
+        expected: object = None,
+        own_idle: int | None = None,
+        timeout: float | None = None,
+    ) -> object:
+        # On the way of every call, so `now` and `idleLimit` are written out.
+        clock = self._clock
+        idle, remove = self.expireDeactivate, self.expireRemove
+        if remove and not 0 < idle < remove:
+            idle = remove
+        return self._store.commit(
+            session_id,
+            data,
+            now=time.time() if clock is None else clock(),
+            idle=idle,
+            lifetime=self.maxLifetime,
+            expected=expected,
+            own_idle=own_idle,
+            timeout=timeout,
+        )
+
+    def _crosscheck(
+        self, record: SessionRecord, env: Mapping[str, Any]
+    ) -> None:
+        failed_vars = self._crosscheckSessionEnv(record.env, env)
+        if failed_vars:
+            raise SessionHijacked(failed_vars)
+
+    def _deleteExpired(self, session_id: str, version: object) -> bool:
+        """
+        Deletes a session through `deleteSession`, which subclasses override,
+        but only in this version.
+        """
+        key = (*strand(), id(self))
+        doing.expiring[key] = (session_id, version)
+        try:
+            self.deleteSession(session_id)
+        finally:
+            # deleteSession takes it away when it has deleted the session.
+            left = doing.expiring.pop(key, None)
+        return left is None

@@ -1,6 +1,6 @@
 """
-What `WebSession` has beyond the original: touching, replacing, updating and
-locking a session, counting and listing them.
+Changing a session so that no other update is lost, and what threads are doing
+with sessions just now.
 """
 
 from __future__ import annotations
@@ -9,24 +9,53 @@ import sys
 import time
 from _thread import get_ident
 
-from .exceptions import (
-    InvalidSessionId,
-    SessionBusy,
-    SessionRenewed,
-)
-from .policy import SessionPolicy, own_limit
-from .record import SessionRecord, is_expired
-from .stores.base import KEEP, NoGuard
+from .exceptions import InvalidSessionId, SessionBusy, SessionRenewed
+from .record import is_expired
+from .stores.base import NoGuard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
-    from typing import Any
+    from typing import Any, Protocol
 
-    from .record import SessionInfo
+    from .record import SessionRecord
+    from .stores.base import SessionStore
 
-__all__ = ["LONGEST_UPDATE", "UpdatingSession", "strand", "updating"]
+    Strand = tuple[int, object]
+
+    class Sessions(Protocol):
+        """What is needed of a `WebSession` here and in `regenerating`."""
+
+        _store: SessionStore
+        maxLifetime: float  # noqa: N815  # the name of the original
+
+        def now(self) -> float: ...
+        def idleLimit(self) -> float: ...
+        def _crosscheck(
+            self, record: SessionRecord, env: Mapping[str, Any]
+        ) -> None: ...
+        def _generateCrosscheckEnv(
+            self, current_env: Mapping[str, Any]
+        ) -> dict[str, Any]: ...
+        def _create(
+            self,
+            data: object,
+            env: Mapping[str, Any],
+            limit: int | None,
+            created: float | None = None,
+            idle: int = 0,
+        ) -> str: ...
+        def _commit(
+            self,
+            session_id: str,
+            data: object,
+            expected: object = None,
+            own_idle: int | None = None,
+            timeout: float | None = None,
+        ) -> object: ...
+
+
+__all__ = ["LONGEST_UPDATE", "doing", "store_inside", "update", "writable"]
 
 LONGEST_UPDATE = 10.0
 # How often an update begins again because its own thread came in between. A
@@ -34,250 +63,160 @@ LONGEST_UPDATE = 10.0
 _OWN_CONFLICTS = 10
 _NOT_UPDATING = object()
 
-# The versions of the sessions that updateSession() is working on, by thread,
-# greenlet, object and session.
-updating: dict[tuple[int, object, int, str], object] = {}
+
+class Doing:
+    """
+    What each thread, and each greenlet of it, is doing with sessions.
+
+    Attributes:
+        updating: the versions of the sessions that `update` is working on; by
+            thread, greenlet, object and session.
+        expiring: the session whose expiry ``deleteSession`` carries out, and
+            in which version; by thread, greenlet and object.
+    """
+
+    __slots__ = ("expiring", "updating")
+
+    def __init__(self) -> None:
+        self.updating: dict[tuple[int, object, int, str], object] = {}
+        self.expiring: dict[tuple[int, object, int], tuple[str, object]] = {}
+
+    def forget_others(self, me: int) -> None:
+        """In a forked child, which has no thread but this one."""
+        tables: tuple[dict[Any, Any], ...] = self.updating, self.expiring
+        for table in tables:
+            for key in [key for key in table if key[0] != me]:
+                del table[key]
 
 
-def strand() -> tuple[int, object]:
+doing = Doing()
+
+
+def strand() -> Strand:
     """This thread, and which of its greenlets this is, if there are any."""
     greenlet = sys.modules.get("greenlet")
     return get_ident(), greenlet and greenlet.getcurrent()
 
 
-class UpdatingSession(SessionPolicy):
-    """
-    The added methods; see `WebSession`, which is what to use.
-    """
+def _key(sessions: Sessions, session_id: str) -> tuple[int, object, int, str]:
+    # Made anew each time: greenlet may be imported in the middle.
+    return (*strand(), id(sessions), session_id)
 
-    def touchSession(self, session_id: str) -> str:
-        """
-        Refreshes a session's timestamp and nothing else.
 
-        Returns:
-            `session_id`.
-
-        Raises:
-            BadSessionId, InvalidSessionId, SessionStoreError: as
-                `storeSession`.
-        """
-        self._validateSessionIdFormat(session_id)
-        if updating:
-            self._store_while_updating(session_id, KEEP)
-        else:
-            self._commit(session_id, KEEP)
-        return session_id
-
-    def replaceSession(
-        self,
-        session_id: str,
-        session_data: Any,
-        version: object,
-        *,
-        idle: float | None = None,
-        timeout: float | None = None,
-    ) -> object:
-        """
-        Stores a session if nobody has written it since it was read.
-
-        Args:
-            session_id: that `readSession` read.
-            session_data: whatever the store can keep.
-            version: of the record that it returned.
-            idle: the session's own limit from now on, see `newSession`; 0:
-                none. None: as it is.
-            timeout: longest wait for another process that is writing the
-                session, in seconds; 0: none. None: as long as the store does.
-
-        Returns:
-            The new version; None if the session has another one than
-            `version`: nothing was stored then.
-
-        Raises:
-            As `storeSession`; `SessionBusy` after the timeout.
-        """
-        own_idle = None if idle is None else own_limit(idle)
-        return self._commit(
-            session_id, session_data, version, own_idle, timeout
-        )
-
-    def updateSession(
-        self,
-        session_id: str,
-        func: Callable[[Any], Any],
-        env: Mapping[str, Any] | None = None,
-        *,
-        idle: float | None = None,
-    ) -> Any:
-        """
-        Reads, changes and stores a session so that no other update is lost.
-
-        Args:
-            session_id: of an existing session.
-            func: gets the data, returns the new data. Runs outside any lock
-                of a `FileStore`, and again when another process, thread or
-                greenlet was faster: it should do nothing but compute. An
-                exception leaves the session as it was. If it stores its own
-                session, what it returns replaces that.
-            env: for the cross-check; None: no cross-check.
-            idle: the session's own limit from now on, see `newSession`; 0:
-                none. None: as it is.
-
-        Returns:
-            The data that was stored.
-
-        Raises:
-            BadSessionId, InvalidSessionId: as `storeSession`.
-            SessionHijacked: as `retrieveSession`.
-            SessionBusy: others were faster for 10 seconds. Over a mapping:
-                another greenlet of this thread is in the middle of it.
-        """
-        self._validateSessionIdFormat(session_id)
-        own_idle = None if idle is None else own_limit(idle)
-        deadline = time.monotonic() + LONGEST_UPDATE
-        conflicts = 0
-        guard = self._store.updating(session_id)
-        with guard:
-            if type(guard) is not NoGuard:
-                self._refuse_greenlets(session_id)
-            while True:
-                record = self._writable(session_id, env)
-                data, version = self._apply(session_id, func, record)
-                if version is None:
-                    conflicts += 1
-                else:
-                    done = self._commit(session_id, data, version, own_idle)
-                    if done is not None:
-                        return self._updated(session_id, data)
-                if conflicts > _OWN_CONFLICTS:
-                    raise SessionBusy(
-                        "the function keeps updating its own session: "
-                        "let it return the new data instead"
-                    )
-                if time.monotonic() > deadline:
-                    raise SessionBusy(
-                        "others kept changing the session for "
-                        f"{LONGEST_UPDATE:g} s"
-                    )
-
-    def _apply(
-        self,
-        session_id: str,
-        func: Callable[[Any], Any],
-        record: SessionRecord,
-    ) -> tuple[Any, object]:
-        """
-        The new data, and the version that it may replace. That is the one
-        that was read, or that the function itself has stored meanwhile, or
-        None if this thread has updated the session meanwhile: in the function
-        or in a signal handler.
-        """
-        key = self._key(session_id)
-        outer = updating.get(key, _NOT_UPDATING)
-        updating[key] = record.version
-        try:
-            data = func(record.data)
-            return data, updating[key]
-        finally:
-            if outer is _NOT_UPDATING:
-                del updating[key]
+def update(
+    sessions: Sessions,
+    session_id: str,
+    func: Callable[[Any], Any],
+    env: Mapping[str, Any] | None,
+    own_idle: int | None,
+) -> Any:
+    """See `WebSession.updateSession`."""
+    store = sessions._store
+    deadline = time.monotonic() + LONGEST_UPDATE
+    conflicts = 0
+    guard = store.updating(session_id)
+    with guard:
+        if type(guard) is not NoGuard:
+            _refuse_greenlets(_key(sessions, session_id))
+        while True:
+            record = writable(sessions, session_id, env)
+            data, version = _apply(_key(sessions, session_id), func, record)
+            if version is None:
+                conflicts += 1
             else:
-                updating[key] = outer
-
-    def _key(self, session_id: str) -> tuple[int, object, int, str]:
-        return (*strand(), id(self), session_id)
-
-    def _refuse_greenlets(self, session_id: str) -> None:
-        """
-        A store that guards updates does so with a lock of the thread, which
-        each of its greenlets has; and over a mapping what two of them change
-        at once is the very same object.
-        """
-        me = self._key(session_id)
-        for other in list(updating):
-            if other[1] is not me[1] and (other[0], *other[2:]) == (
-                me[0],
-                *me[2:],
-            ):
+                done = sessions._commit(session_id, data, version, own_idle)
+                if done is not None:
+                    key = _key(sessions, session_id)
+                    if key in doing.updating:
+                        # An update that this one interrupted begins again.
+                        doing.updating[key] = None
+                    return data
+            if conflicts > _OWN_CONFLICTS:
                 raise SessionBusy(
-                    "another greenlet of this thread is updating the session, "
-                    "and they do not exclude each other: let the function do "
-                    "nothing but compute, or patch threads "
-                    "(gevent.monkey.patch_all()) before importing websession"
+                    "the function keeps updating its own session: "
+                    "let it return the new data instead"
+                )
+            if time.monotonic() > deadline:
+                raise SessionBusy(
+                    "others kept changing the session for "
+                    f"{LONGEST_UPDATE:g} s"
                 )
 
-    def _updated(self, session_id: str, data: Any) -> Any:
-        """Tells an update that this one interrupted to begin again."""
-        key = self._key(session_id)
-        if key in updating:
-            updating[key] = None
-        return data
 
-    def _writable(
-        self, session_id: str, env: Mapping[str, Any] | None
-    ) -> SessionRecord:
-        """The record, if it may be used and written."""
-        now = self.now()
-        record = self._store.read(session_id, now)
-        if record.superseded:
-            raise SessionRenewed(session_id)
-        if is_expired(
-            record.created,
-            record.stored,
-            now,
-            record.idle or self.idleLimit(),
-            self.maxLifetime,
+def _apply(
+    key: tuple[int, object, int, str],
+    func: Callable[[Any], Any],
+    record: SessionRecord,
+) -> tuple[Any, object]:
+    """
+    The new data, and the version that it may replace. That is the one that was
+    read, or that the function itself has stored meanwhile, or None if this
+    thread has updated the session meanwhile: in the function or in a signal
+    handler.
+    """
+    updating = doing.updating
+    outer = updating.get(key, _NOT_UPDATING)
+    updating[key] = record.version
+    try:
+        data = func(record.data)
+        return data, updating[key]
+    finally:
+        if outer is _NOT_UPDATING:
+            del updating[key]
+        else:
+            updating[key] = outer
+
+
+def _refuse_greenlets(me: tuple[int, object, int, str]) -> None:
+    """
+    A store that guards updates does so with a lock of the thread, which each
+    of its greenlets has; and over a mapping what two of them change at once is
+    the very same object.
+    """
+    for other in list(doing.updating):
+        if other[1] is not me[1] and (other[0], *other[2:]) == (
+            me[0],
+            *me[2:],
         ):
-            raise InvalidSessionId(session_id)
-        if env is not None and record.env:
-            self._crosscheck(record, env)
-        return record
+            raise SessionBusy(
+                "another greenlet of this thread is updating the session, "
+                "and they do not exclude each other: let the function do "
+                "nothing but compute, or patch threads "
+                "(gevent.monkey.patch_all()) before importing websession"
+            )
 
-    def lockSession(
-        self, session_id: str, timeout: float = 10, label: str = ""
-    ) -> AbstractContextManager[None]:
-        """
-        Exclusive use of a session, for ``with``, among all who ask for it:
-        processes and threads over a `FileStore`, threads of this process over
-        a mapping. Others can still read and store. Re-entrant in its thread;
-        tasks and greenlets of one thread do not exclude each other.
 
-        Args:
-            session_id: need not exist.
-            timeout: seconds to wait.
-            label: what others are told about the holder.
+def writable(
+    sessions: Sessions, session_id: str, env: Mapping[str, Any] | None
+) -> SessionRecord:
+    """The record of a session, if it may be used and written."""
+    now = sessions.now()
+    record = sessions._store.read(session_id, now)
+    if record.superseded:
+        raise SessionRenewed(session_id)
+    if is_expired(
+        record.created,
+        record.stored,
+        now,
+        record.idle or sessions.idleLimit(),
+        sessions.maxLifetime,
+    ):
+        raise InvalidSessionId(session_id)
+    if env is not None and record.env:
+        sessions._crosscheck(record, env)
+    return record
 
-        Raises:
-            BadSessionId: malformed.
-            SessionLocked: on entering: not to be had in time, and who has it.
-        """
-        self._validateSessionIdFormat(session_id)
-        return self._store.lock(session_id, timeout, label)
 
-    def countSessions(self) -> int:
-        """
-        How many sessions there are, expired ones that nobody has removed yet
-        included.
-        """
-        return self._store.count()
-
-    def listSessions(self) -> list[SessionInfo]:
-        """
-        What may be known of each session: handle, creation time, time of the
-        last store, size. Never an ID.
-        """
-        return list(self._store.entries())
-
-    def _store_while_updating(self, session_id: str, data: object) -> None:
-        """
-        For a function in updateSession() that stores its own session: what it
-        returns in the end follows this, unless somebody came in between.
-        """
-        key = self._key(session_id)
-        expected = updating.get(key)
-        if expected is not None:
-            written = self._commit(session_id, data, expected)
-            if written is not None:
-                updating[key] = written
-                return
-        self._commit(session_id, data)
+def store_inside(sessions: Sessions, session_id: str, data: object) -> None:
+    """
+    For a function in `update` that stores its own session: what it returns in
+    the end follows this, unless somebody came in between.
+    """
+    key = _key(sessions, session_id)
+    expected = doing.updating.get(key)
+    if expected is not None:
+        written = sessions._commit(session_id, data, expected)
+        if written is not None:
+            doing.updating[key] = written
+            return
+    sessions._commit(session_id, data)

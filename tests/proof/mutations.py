@@ -698,10 +698,9 @@ MUTATIONS = [
     # New IDs
     Mutation(
         "what failed after the old ID went takes the new one as well",
-        "src/websession/renewing.py",
-        "            if retired is None and not self._store.leads_to(\n"
-        "                session_id, new_id\n            ):",
-        "            if retired is None:",
+        "src/websession/regenerating.py",
+        "superseded is None and not store.leads_to(session_id, new_id):\n",
+        "superseded is None:\n",
         RENEW,
     ),
     Mutation(
@@ -713,19 +712,20 @@ MUTATIONS = [
     ),
     Mutation(
         "the old ID of no grace goes before it leads anywhere",
-        "src/websession/renewing.py",
-        "        now = self.now()\n        return self._store.supersede(",
-        "        now = self.now()\n        if grace <= 0:\n"
-        "            gone = self._store.delete(old_id, record.version)\n"
-        "            return record.version if gone else None\n"
-        "        return self._store.supersede(",
+        "src/websession/regenerating.py",
+        "    now = sessions.now()\n    return",
+        "    now = sessions.now()\n"
+        "    if grace <= 0:\n"
+        "        gone = sessions._store.delete(old_id, record.version)\n"
+        "        return record.version if gone else None\n"
+        "    return",
         RENEW,
     ),
     Mutation(
         "a function is not told what was stored meanwhile",
-        "src/websession/renewing.py",
-        "                self._take_over(new_id, record, func, own_idle)",
-        "                pass",
+        "src/websession/regenerating.py",
+        "            _take_over(sessions, new_id, record, func, own_idle)\n",
+        "            pass\n",
         RENEW,
     ),
     Mutation(
@@ -1405,14 +1405,14 @@ MUTATIONS = [
     ),
     Mutation(
         "a child takes a log-out for the expiry of another thread's",
-        FORKED,
-        '        getattr(_loaded("session"), "expiring", {}),\n',
-        "",
+        "src/websession/updating.py",
+        "= self.updating, self.expiring\n",
+        "= (self.updating,)\n",
         INHERITED,
     ),
     Mutation(
         "a child forgets what it is updating itself",
-        FORKED,
+        "src/websession/updating.py",
         "[key for key in table if key[0] != me]",
         "list(table)",
         INHERITED,
@@ -1465,9 +1465,9 @@ MUTATIONS = [
     ),
     Mutation(
         "greenlets update one object of a mapping at once",
-        UPDATING,
-        "                self._refuse_greenlets(session_id)\n",
-        "                pass\n",
+        "src/websession/updating.py",
+        "            _refuse_greenlets(_key(sessions, session_id))\n",
+        "            pass\n",
         GREENLETS,
     ),
     # A store that was made anew
@@ -1663,14 +1663,14 @@ MUTATIONS = [
     ),
     Mutation(
         "every WebSession takes IDs of other lengths",
-        "src/websession/policy.py",
+        "src/websession/session.py",
         "            if otherIDLengths\n",
         "            if True\n",
         MOVING_ON,
     ),
     Mutation(
         "IDs may be of any length",
-        "src/websession/policy.py",
+        "src/websession/session.py",
         "            and len(session_id) in ids.OTHER_LENGTHS\n",
         "",
         MOVING_ON,

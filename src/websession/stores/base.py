@@ -47,7 +47,7 @@ class ClosedStore:
 
 class SessionStore:
     """
-    Moves whole sessions and knows nothing of policy.
+    Moves whole sessions, and knows nothing of who may use them when.
 
     Times are seconds since the epoch and come from the caller, so that there
     is one clock. ``idle`` and ``lifetime`` are limits in seconds, 0 for none:

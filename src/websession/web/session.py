@@ -7,7 +7,7 @@ from __future__ import annotations
 from _collections_abc import MutableMapping
 
 from ..exceptions import InvalidSessionId, SessionRenewed
-from ..policy import own_limit
+from ..limits import own_limit
 from .contents import Contents
 from .loading import OVER
 
