@@ -47,7 +47,7 @@ def sessions(request, place):
         serializer="json",
         sweep_interval=0,
     )
-    ws = WebSession(store, 1800, crossCheckVars=(), sessionIDLength=32)
+    ws = WebSession.for_web(store, idle=1800)
     ws.name = request.param
     return ws
 

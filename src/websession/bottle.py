@@ -48,7 +48,8 @@ class SessionPlugin:
             `SessionManager`.
         keyword: name of the argument that callbacks get the session in.
         settings: `cookie`, `touch_interval`, `grace` and `on_event` of
-            `SessionManager`. The cookie is secure by default:
+            `SessionManager`; ``idle``, ``lifetime``, ``durability`` and so on
+            of `WebSession.for_web`. The cookie is secure by default:
             ``SessionCookie(secure=None)`` for a server without TLS.
 
     Attributes:

@@ -23,11 +23,12 @@ except ImportError as error:
         "websession.cherrypy needs CherryPy 18 or newer: pip install cherrypy"
     ) from error
 
+from .limits import LIFETIME
 from .web import refusal
 from .web.cookie import SessionCookie
 from .web.dictsession import DictSession
 from .web.headers import to_set
-from .web.manager import LIFETIME, SessionManager, as_websession, opened
+from .web.manager import SessionManager, as_websession
 from .web.morsel import partition
 
 TYPE_CHECKING = False
@@ -73,6 +74,8 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
         lifetime: minutes since a session was made after which it ends,
             whatever its activity. 0: none. None: 30 days, but none where
             ``timeout`` is longer than that.
+        options: a dict of further arguments of `WebSession.for_web`, like
+            ``{"durability": "data"}``.
         partitioned: whether the browser keeps a cookie for each site that
             embeds this one (CHIPS); it is secure and ``SameSite=None`` then.
     """
@@ -81,6 +84,7 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
     storage_path: Any = None
     serializer: Any = "pickle"
     lifetime: Any = None
+    options: Any = None
     partitioned = False
     clean_freq = 0
     _lock: AbstractContextManager[None] | None = None
@@ -94,7 +98,8 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
     @property
     def _manager(self) -> SessionManager:
         key = (
-            self.storage_path, self.serializer, self.timeout, self.lifetime
+            self.storage_path, self.serializer, self.timeout, self.lifetime,
+            repr(self.options),
         )  # fmt: skip
         if key not in _managers:
             if self.storage_path is None:
@@ -103,7 +108,9 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
                     "tools.sessions.storage_path to a directory"
                 )
             sessions = as_websession(
-                opened(self.storage_path, self.serializer),
+                self.storage_path,
+                self.options or {},
+                serializer=self.serializer,
                 idle=self.timeout * 60,
                 lifetime=self._lifetime(),
             )

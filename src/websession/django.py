@@ -4,7 +4,8 @@ A session engine for Django.
     SESSION_ENGINE = "websession.django"
     WEBSESSION_PATH = "/var/lib/example/sessions"
 
-Optional: ``WEBSESSION_OPTIONS``, a dict of arguments of `FileStore`, and
+Optional: ``WEBSESSION_OPTIONS``, a dict of arguments of `WebSession.for_web`
+(``max_sessions``, and those of `FileStore`, like ``durability``), and
 ``WEBSESSION_LIFETIME``, seconds or a `timedelta` since a session was made,
 after which it ends, whatever its activity and `set_expiry`; 0: never. In the
 place of a path ``WEBSESSION_PATH`` may be a store, or a `WebSession` that
@@ -67,6 +68,7 @@ __all__ = ["SessionMiddleware", "SessionStore", "TooLarge"]
 
 _ENGINE = "websession.django"
 _JSON, _OTHER = 4, 132
+_DJANGOS = {"idle": "SESSION_COOKIE_AGE", "lifetime": "WEBSESSION_LIFETIME"}
 _MISSING = "where are the sessions to be? Set WEBSESSION_PATH to a directory"
 
 # The manager of the present settings, with what it was made of.
@@ -98,13 +100,7 @@ def _sessions(
 ) -> WebSession:
     if _is_missing(path):
         raise ImproperlyConfigured(_MISSING)
-    if not isinstance(path, WebSession) and not hasattr(path, "commit"):
-        path = _opened(path, options or {}, serializer)
-    try:
-        seconds = lifetime_in_seconds(lifetime)
-    except ValueError as error:
-        raise ImproperlyConfigured(str(error)) from error
-    sessions = as_websession(path, idle=age, lifetime=seconds)
+    sessions = _opened(path, options or {}, serializer, age, lifetime)
     if sessions.crossCheckVars:
         raise ImproperlyConfigured(
             "Django's engines do not see the request: WEBSESSION_PATH has to "
@@ -148,22 +144,44 @@ def check_settings(**_: Any) -> list[Any]:
 checks.register(check_settings)
 
 
-def _opened(path: Any, options: dict[str, Any], serializer: str) -> Any:
-    from .stores.file import FileStore
+def _opened(
+    path: Any,
+    options: dict[str, Any],
+    serializer: str,
+    age: int,
+    lifetime: Any,
+) -> WebSession:
+    for name, setting in _DJANGOS.items():
+        if name in options:
+            raise ImproperlyConfigured(
+                f"WEBSESSION_OPTIONS: {name} is what {setting} says"
+            )
+    try:
+        return as_websession(
+            path,
+            options,
+            serializer=_serializer(serializer),
+            idle=age,
+            lifetime=lifetime_in_seconds(lifetime),
+        )
+    except (SessionStoreError, TypeError, ValueError) as error:
+        what = str(error)
+        if not what.startswith("WEBSESSION"):
+            what = f"WEBSESSION_PATH: {what}"
+        raise ImproperlyConfigured(what) from error
 
-    made = import_string(serializer)
+
+def _serializer(name: str) -> Serializer:
+    """Of that class of Django's, or of the application's."""
+    made = import_string(name)
     is_json = made is JSONSerializer
-    mine = Serializer(
+    return Serializer(
         _JSON if is_json else _OTHER,
         "django",
         naming(made().dumps),
         made().loads,
         canonical=is_json,
     )
-    try:
-        return FileStore(path, **{"serializer": mine, **options})
-    except (SessionStoreError, TypeError, ValueError) as error:
-        raise ImproperlyConfigured(f"WEBSESSION_PATH: {error}") from error
 
 
 def _as_dict(data: Any) -> dict[str, Any]:

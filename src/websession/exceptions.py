@@ -191,9 +191,20 @@ class BadSessionId(_AboutSession, ValueError):
 
     Args:
         session_id: what was given.
+        about: what is wrong with it, where that can be said.
     """
 
     what = "malformed session ID"
+
+    def __init__(self, session_id: str, about: str = "") -> None:
+        super().__init__(session_id)
+        self.about = about
+
+    def __str__(self) -> str:
+        return super().__str__() + (self.about and f": {self.about}")
+
+    def __reduce__(self) -> tuple[type[BadSessionId], tuple[str, str]]:
+        return type(self), (self.session_id, self.about)
 
 
 class InvalidSessionId(_AboutSession, KeyError):

@@ -32,7 +32,6 @@ from .web.manager import (
     SessionManager,
     as_websession,
     lifetime_in_seconds,
-    opened,
 )
 
 TYPE_CHECKING = False
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 
     from flask import Flask, Request, Response
 
+    from .session import WebSession
     from .web.events import SessionEvent
 
 __all__ = ["FlaskSession", "WebSessionInterface", "tagged_json"]
@@ -141,6 +141,8 @@ class WebSessionInterface(SessionInterface):
         touch_interval, grace, on_event: see `SessionManager`. None: what
             ``WEBSESSION_TOUCH_INTERVAL`` and ``WEBSESSION_GRACE`` say, or its
             defaults.
+        options: ``max_sessions``, ``durability``, ``secret`` and so on, see
+            `WebSession.for_web`. ``idle`` is the configuration's.
 
     Raises:
         SessionStoreError: the directory cannot be used, and why.
@@ -154,15 +156,24 @@ class WebSessionInterface(SessionInterface):
         touch_interval: float | None = None,
         grace: float | None = None,
         on_event: Callable[[SessionEvent], object] = log_event,
+        **options: Any,
     ) -> None:
-        if sessions is not None:
-            sessions = opened(sessions, tagged_json)
-        self._sessions = sessions
+        if "idle" in options:
+            raise TypeError(
+                "idle is what PERMANENT_SESSION_LIFETIME says: set that"
+            )
+        self._options = options
+        self._given = sessions
+        self._sessions = None if sessions is None else self._open(sessions)
         self._lifetime = lifetime
         self._touch_interval = touch_interval
         self._grace = grace
         self._on_event = on_event
         self._manager: SessionManager | None = None
+
+    def _open(self, place: Any) -> WebSession:
+        # At once, to say what is wrong with a directory; limits come later.
+        return as_websession(place, self._options, serializer=tagged_json)
 
     def init_app(self, app: Flask) -> None:
         """
@@ -173,14 +184,18 @@ class WebSessionInterface(SessionInterface):
             SessionStoreError: it cannot be used, and why.
         """
         if self._sessions is None:
-            path = app.config.get("WEBSESSION_PATH")
-            if path is None:
-                raise RuntimeError(
-                    "where are the sessions to be? Set WEBSESSION_PATH to a "
-                    "directory, or pass it to WebSessionInterface"
-                )
-            self._sessions = opened(path, tagged_json)
+            self._configured(app)
         app.session_interface = self
+
+    def _configured(self, app: Flask) -> WebSession:
+        path = app.config.get("WEBSESSION_PATH")
+        if path is None:
+            raise RuntimeError(
+                "where are the sessions to be? Set WEBSESSION_PATH to a "
+                "directory, or pass it to WebSessionInterface"
+            )
+        self._given, self._sessions = path, self._open(path)
+        return self._sessions
 
     def manager(self, app: Flask) -> SessionManager:
         """
@@ -188,8 +203,7 @@ class WebSessionInterface(SessionInterface):
         the configuration is complete.
         """
         if self._manager is None:
-            if self._sessions is None:
-                self.init_app(app)
+            sessions = self._sessions or self._configured(app)
             config = app.config
             grace = self._grace
             if grace is None:
@@ -200,12 +214,12 @@ class WebSessionInterface(SessionInterface):
             interval = self._touch_interval
             if interval is None:
                 interval = config.get("WEBSESSION_TOUCH_INTERVAL")
+            if sessions is not self._given:
+                idle = app.permanent_session_lifetime.total_seconds()
+                sessions.expireRemove = idle
+                sessions.maxLifetime = lifetime_in_seconds(lifetime)
             self._manager = SessionManager(
-                as_websession(
-                    self._sessions,
-                    idle=app.permanent_session_lifetime.total_seconds(),
-                    lifetime=lifetime_in_seconds(lifetime),
-                ),
+                sessions,
                 # For reading: Flask writes it.
                 cookie=SessionCookie(self.get_cookie_name(app)),
                 touch_interval=interval,

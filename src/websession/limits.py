@@ -4,7 +4,21 @@ Limits of sessions, and what is checked of them.
 
 from __future__ import annotations
 
-__all__ = ["SESSION_CROSSCHECKVARS", "limit", "own_limit"]
+__all__ = [
+    "IDLE",
+    "ID_LENGTH",
+    "LIFETIME",
+    "SESSION_CROSSCHECKVARS",
+    "limit",
+    "own_limit",
+]
+
+# What is safe for a web site. OWASP and ASVS 5 want both limits on the server;
+# 32 characters of 65 are 192 bits (ASVS 5: 128).
+IDLE = 86400.0
+LIFETIME = 30 * 86400.0
+ID_LENGTH = 32
+
 
 SESSION_CROSSCHECKVARS = (
     # Not constant where a client comes through several proxies.

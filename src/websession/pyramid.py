@@ -86,7 +86,8 @@ class WebSessionFactory:
         sessions: a `WebSession`, a store, or the path of a directory; see
             `SessionManager`.
         settings: `cookie`, `touch_interval`, `grace` and `on_event` of
-            `SessionManager`. The cookie is secure by default:
+            `SessionManager`; ``idle``, ``lifetime``, ``durability`` and so on
+            of `WebSession.for_web`. The cookie is secure by default:
             ``SessionCookie(secure=None)`` for a server without TLS.
 
     Attributes:

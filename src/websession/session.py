@@ -16,7 +16,14 @@ from .exceptions import (
     SessionHijacked,
     WeakSessionIDWarning,
 )
-from .limits import SESSION_CROSSCHECKVARS, limit, own_limit
+from .limits import (
+    ID_LENGTH,
+    IDLE,
+    LIFETIME,
+    SESSION_CROSSCHECKVARS,
+    limit,
+    own_limit,
+)
 from .record import SessionRecord
 from .regenerating import regenerate
 from .stores.base import KEEP, ClosedStore, SessionStore
@@ -27,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Any
+
+    from typing_extensions import Self
 
     from .record import SessionInfo
     from .serializers import Serializer
@@ -124,6 +133,58 @@ class WebSession:
         self.maxSessionCount = maxSessionCount
         self.sessionCounter = 0
         self._clock = clock
+
+    @classmethod
+    def for_web(
+        cls,
+        sessions: Any,
+        *,
+        idle: float = IDLE,
+        lifetime: float = LIFETIME,
+        max_sessions: int | None = None,
+        cross_check: Iterable[str] = (),
+        clock: Callable[[], float] | None = None,
+        **store: Any,
+    ) -> Self:
+        """
+        Sessions with the safe choices of a web site, which all adapters make:
+        JSON, IDs of 32 characters (others of 12 to 128 are looked up too),
+        both limits, no cross-check.
+
+        Args:
+            sessions: the path of a directory, or a store.
+            idle: seconds without a request after which a session is gone;
+                default a day, 0: never.
+            lifetime: seconds since a session was made after which it is gone,
+                whatever its activity; default 30 days, 0: none.
+            max_sessions: how many there may be; None or 0: no limit.
+            cross_check: names of variables that must not change.
+            clock: returns seconds since the epoch. None: `time.time`.
+            store: with a path: arguments of `FileStore`, like ``secret``,
+                ``durability``, ``max_size``; its ``serializer`` is
+                ``"json"`` unless another one is given.
+
+        Raises:
+            TypeError: an unknown argument, or one of `FileStore` for a store
+                that is open already.
+            UnsafeStore, SessionStoreError, ValueError: as `FileStore`.
+        """
+        from .stores.file import open_store
+
+        if not isinstance(sessions, SessionStore):
+            store.setdefault("serializer", "json")
+        return cls(
+            open_store(sessions, **store),
+            expireRemove=idle,
+            maxLifetime=lifetime,
+            maxSessionCount=max_sessions,
+            crossCheckVars=cross_check,
+            sessionIDLength=ID_LENGTH,
+            clock=clock,
+            # The name of a file is a hash: the length protects nothing, and
+            # one that changes would log everybody out.
+            otherIDLengths=True,
+        )
 
     def newSession(
         self,
@@ -528,7 +589,7 @@ class WebSession:
             # the characters that it may have?
             or session_id.strip(self.session_id_chars)
         ) and not self._is_of_other_length(session_id):
-            raise BadSessionId(session_id)
+            raise BadSessionId(session_id, self._other_length(session_id))
 
     def _crosscheckSessionEnv(
         self, stored_env: Mapping[str, Any], current_env: Mapping[str, Any]
@@ -621,6 +682,21 @@ class WebSession:
             return self.session_id_re
         raise AttributeError(
             f"{type(self).__name__!r} object has no attribute {name!r}"
+        )
+
+    def _other_length(self, session_id: object) -> str:
+        """What is wrong with an ID that has nothing but another length."""
+        if (
+            not isinstance(session_id, str)
+            or len(session_id) == self.session_id_len
+            or len(session_id) not in ids.OTHER_LENGTHS
+            or session_id.strip(self.session_id_chars)
+        ):
+            return ""
+        return (
+            f"{len(session_id)} characters instead of {self.session_id_len}: "
+            "WebSession(path) gives IDs of 12, WebSession.for_web and the "
+            "adapters of 32; otherIDLengths=True takes both"
         )
 
     def _is_of_other_length(self, session_id: object) -> bool:

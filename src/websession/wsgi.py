@@ -63,6 +63,8 @@ class SessionMiddleware:
             browsers do not send over plain HTTP (some do to localhost):
             ``SessionCookie(secure=None)`` for a server without TLS.
         touch_interval, grace, on_event: see `SessionManager`.
+        options: ``idle``, ``lifetime``, ``durability`` and so on, see
+            `WebSession.for_web`.
 
     Attributes:
         manager: the `SessionManager`, and through it the `WebSession`.
@@ -80,6 +82,7 @@ class SessionMiddleware:
         touch_interval: float | None = None,
         grace: float = 10.0,
         on_event: Callable[[SessionEvent], object] = log_event,
+        **options: Any,
     ) -> None:
         self._app = app
         self._key = environ_key
@@ -90,6 +93,7 @@ class SessionMiddleware:
             touch_interval=touch_interval,
             grace=grace,
             on_event=on_event,
+            **options,
         )
 
     def __call__(

@@ -51,6 +51,7 @@ MOVING, CARRY = "tests/test_moving.py", "src/websession/stores/transit.py"
 SOURCE = "src/websession/legacy/source.py"
 TRANSFER = "src/websession/admin/copy.py"
 DICT, SESSION = "tests/test_web_dict.py", "tests/test_session.py"
+FOR_WEB = "tests/test_for_web.py"
 WSGI, ASGI = "tests/test_wsgi.py", "tests/frameworks/test_asgi.py"
 RECORD, HOSTILE = "tests/test_record.py", "tests/test_hostile_files.py"
 AT_FORK, INHERITED = "tests/proof/test_fork.py", "tests/test_inherited.py"
@@ -1656,8 +1657,8 @@ MUTATIONS = [
     # Frameworks
     Mutation(
         "adapters take IDs of one length",
-        "src/websession/web/manager.py",
-        "        otherIDLengths=True,\n",
+        "src/websession/session.py",
+        "            otherIDLengths=True,\n",
         "",
         MOVING_ON,
     ),
@@ -1748,15 +1749,15 @@ MUTATIONS = [
     Mutation(
         "Flask's sessions live for ever",
         "src/websession/flask.py",
-        "                    lifetime=lifetime_in_seconds(lifetime),\n",
-        "                    lifetime=0,\n",
+        "sessions.maxLifetime = lifetime_in_seconds(lifetime)\n",
+        "sessions.maxLifetime = 0\n",
         LIFETIMES,
     ),
     Mutation(
         "Django's sessions live for ever",
         "src/websession/django.py",
-        "as_websession(path, idle=age, lifetime=seconds)",
-        "as_websession(path, idle=age, lifetime=0)",
+        "            lifetime=lifetime_in_seconds(lifetime),\n",
+        "            lifetime=0,\n",
         LIFETIMES,
     ),
     Mutation(
@@ -2111,6 +2112,41 @@ MUTATIONS = [
         "            and type(self.sessions).readSession is WebSession",
         "            and type(self.sessions).readSession is not WebSession",
         ASGI,
+    ),
+    Mutation(
+        "options beside a WebSession are dropped",
+        "src/websession/web/manager.py",
+        "        if options:\n            raise TypeError(",
+        "        if False:\n            raise TypeError(",
+        FOR_WEB,
+    ),
+    Mutation(
+        "options beside a store are dropped",
+        "src/websession/stores/file.py",
+        "    if options:\n        raise TypeError(",
+        "    if False:\n        raise TypeError(",
+        FOR_WEB,
+    ),
+    Mutation(
+        "an adapter's own idle limit is not to be changed",
+        "src/websession/web/manager.py",
+        "**{**defaults, **options}",
+        "**{**options, **defaults}",
+        "tests/frameworks/test_options.py",
+    ),
+    Mutation(
+        "sessions for the web live for ever",
+        "src/websession/session.py",
+        "            maxLifetime=lifetime,\n",
+        "",
+        FOR_WEB,
+    ),
+    Mutation(
+        "whoever opens a store the other way is told nothing",
+        "src/websession/session.py",
+        "BadSessionId(session_id, self._other_length(session_id))",
+        "BadSessionId(session_id)",
+        FOR_WEB,
     ),
 ]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 
-from .. import FileStore, WebSession
+from .. import WebSession
 from ..exceptions import SessionStoreError
 from ..web import SessionCookie
 from ..wsgi import SessionMiddleware
@@ -22,14 +22,12 @@ if TYPE_CHECKING:
         WSGIEnvironment,
     )
 
-__all__ = ["ID_LENGTH", "default_directory", "make_app"]
+__all__ = ["default_directory", "make_app"]
 
 # Seconds from the last store to the removal of an expired session.
 REMOVE = 120
 # What a slow request takes; 0 in tests that need none.
 SLOW = 3.0
-
-ID_LENGTH = 32
 
 
 def default_directory() -> str:
@@ -59,16 +57,11 @@ def make_app(
     Raises:
         SessionStoreError: the directory cannot be used, and why.
     """
-    sessions = WebSession(
-        FileStore(directory, serializer="json"),
-        IDLE,
-        REMOVE,
-        # Telephones change their address, and there is nothing secret.
-        crossCheckVars=(),
-        sessionIDLength=ID_LENGTH,
-        maxLifetime=LIFETIME,
-        clock=clock,
+    # No cross-check: telephones change their address.
+    sessions = WebSession.for_web(
+        directory, idle=REMOVE, lifetime=LIFETIME, clock=clock
     )
+    sessions.expireDeactivate = IDLE
     app = SessionMiddleware(
         Demo(sessions, slow),
         sessions,

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from .app import ID_LENGTH
+from ..limits import ID_LENGTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ import tempfile
 import time
 from contextlib import contextmanager
 
-from .. import FileStore, SessionException, WebSession
+from .. import SessionException, WebSession
 from ..cli.output import say
-from .app import ID_LENGTH
 from .load import HOST, Client, Tally, drive, problems
 
 TYPE_CHECKING = False
@@ -48,9 +47,7 @@ def _delete(port: int) -> str | None:
 
 def _finals(directory: str, cookies: Sequence[str]) -> list[int | None]:
     """What is in the sessions, without the server."""
-    sessions = WebSession(
-        FileStore(directory, serializer="json"), sessionIDLength=ID_LENGTH
-    )
+    sessions = WebSession.for_web(directory)
     found: list[int | None] = []
     for cookie in cookies:
         try:

@@ -9,15 +9,17 @@ import os
 from .. import serializers
 from ..disk.engine import DiskEngine
 from ..engine import loud
+from .base import SessionStore
 from .records import RecordStore, check_max_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from ..serializers import Serializer
 
-__all__ = ["FileStore"]
+__all__ = ["FileStore", "open_store"]
 
 
 class FileStore(RecordStore):
@@ -127,6 +129,27 @@ class FileStore(RecordStore):
         """A random ID from this store's backend."""
         drawn: str = self.engine.backend.draw_id(length, alphabet)
         return drawn
+
+
+def open_store(place: Any, **options: Any) -> SessionStore:
+    """
+    A store as it is; of the path of a directory a `FileStore`.
+
+    Args:
+        options: of the `FileStore`.
+
+    Raises:
+        TypeError: options for a store that is open already.
+    """
+    if not isinstance(place, SessionStore):
+        # Raises what is clear if it is no path at all.
+        return FileStore(place, **options)
+    if options:
+        raise TypeError(
+            f"{', '.join(sorted(options))}: a store that is made already has "
+            "its own; pass the path of its directory, or these to the store"
+        )
+    return place
 
 
 def _secrets(

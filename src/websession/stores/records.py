@@ -183,10 +183,13 @@ class RecordStore(SessionStore):
             at = env_at(flags)
             self._check_readable(known, raw, now)
         if number not in self._accepted:
+            mine = self.serializer
             raise CorruptData(
                 f"session {handle(session_id).decode()} was written by "
-                f"serializer {number}, which this store does not accept "
-                "(also_accept)"
+                f"serializer {number}, this store reads {mine.number} "
+                f"({mine.name}): WebSession(path) writes pickle (1), "
+                "WebSession.for_web and the adapters JSON (2); open it in the "
+                "same way, or name the other one in also_accept"
             )
         loads = self._accepted[number]
         env: Any = {}

@@ -15,24 +15,15 @@ from .events import SessionEvent, is_logged, log_event
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
-    from ..serializers import Serializer
 
 __all__ = [
-    "LIFETIME",
     "SessionManager",
     "as_websession",
     "lifetime_in_seconds",
-    "opened",
 ]
-
-# OWASP and ASVS 5 want both limits on the server; 32 characters of 65 are 192
-# bits (ASVS 5: 128).
-IDLE = 86400.0
-LIFETIME = 30 * 86400.0
-ID_LENGTH = 32
 
 _LONGEST_TOUCH_INTERVAL = 60.0
 
@@ -43,12 +34,9 @@ class SessionManager:
     a fork, and used by any number of threads.
 
     Args:
-        sessions: where they are: a `WebSession`, whose limits and cross-check
-            variables hold; a store; or the path of a directory, for a
-            `FileStore` that keeps JSON. Of a store and a path a `WebSession`
-            is made that ends sessions after a day without a request and 30
-            days after log-in, gives IDs of 32 characters and takes those of
-            other lengths, and cross-checks nothing.
+        sessions: where they are: the path of a directory, or a store, which
+            `WebSession.for_web` opens with its safe choices; or a
+            `WebSession`, whose limits and cross-check variables hold.
         cookie: its name and attributes.
         touch_interval: seconds that a session's timestamp may be behind
             before a request that stores nothing refreshes it. 0: every
@@ -58,6 +46,9 @@ class SessionManager:
             alone after `Session.regenerate`, see there.
         on_event: called with each `SessionEvent`. Its exceptions are logged
             and go no further.
+        options: of `WebSession.for_web`, beside a path or a store: ``idle``,
+            ``lifetime``, ``max_sessions``, ``durability``, ``secret`` and so
+            on. Who gives none gets what is safe.
 
     Attributes:
         sessions: the `WebSession`.
@@ -86,8 +77,9 @@ class SessionManager:
         touch_interval: float | None = None,
         grace: float = 10.0,
         on_event: Callable[[SessionEvent], object] = log_event,
+        **options: Any,
     ) -> None:
-        self.sessions = as_websession(sessions)
+        self.sessions = as_websession(sessions, options)
         check_id_chars(self.sessions.session_id_chars)
         self.cookie = cookie or SessionCookie()
         self.grace = grace
@@ -156,39 +148,32 @@ class SessionManager:
             )
 
 
-def opened(sessions: Any, serializer: str | Serializer = "json") -> Any:
-    """
-    A `WebSession` or a store as it is; of the path of a directory a
-    `FileStore` with `serializer`.
-    """
-    if isinstance(sessions, (WebSession, SessionStore)):
-        return sessions
-    from ..stores.file import FileStore
-
-    # Raises what is clear if it is no path at all.
-    return FileStore(sessions, serializer=serializer)
-
-
 def as_websession(
-    sessions: Any, idle: float = IDLE, lifetime: float = LIFETIME
+    sessions: Any, options: Mapping[str, Any], **defaults: Any
 ) -> WebSession:
     """
-    What an adapter was given: a `WebSession` as it is, or one made of a store
-    or a path, with these limits in seconds.
+    What an adapter was given: a `WebSession` as it is, or one with the safe
+    choices over a store or a path.
+
+    Args:
+        options: of `WebSession.for_web`, as they were given.
+        defaults: the framework's own, for what is not among them; its
+            serialiser is for a path only.
+
+    Raises:
+        TypeError: options for a `WebSession`, which has its own.
     """
-    sessions = opened(sessions)
     if isinstance(sessions, WebSession):
+        if options:
+            raise TypeError(
+                f"{', '.join(sorted(options))}: a WebSession has its own; "
+                "pass a path or a store instead, or these to "
+                "WebSession.for_web"
+            )
         return sessions
-    return WebSession(
-        sessions,
-        expireRemove=idle,
-        maxLifetime=lifetime,
-        crossCheckVars=(),
-        sessionIDLength=ID_LENGTH,
-        # The name of a file is a hash: the length protects nothing, and one
-        # that changes would log everybody out.
-        otherIDLengths=True,
-    )
+    if isinstance(sessions, SessionStore):
+        defaults.pop("serializer", None)
+    return WebSession.for_web(sessions, **{**defaults, **options})
 
 
 def lifetime_in_seconds(limit: Any) -> float:
