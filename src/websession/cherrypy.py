@@ -13,8 +13,6 @@ A storage class for CherryPy's sessions.
 
 from __future__ import annotations
 
-import threading
-
 try:
     import cherrypy
     from cherrypy.lib import sessions as cherrypy_sessions
@@ -33,7 +31,6 @@ from .web.morsel import partition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from typing import Any
 
@@ -43,17 +40,20 @@ _LOCK_TIMEOUT = 60.0
 _managers: dict[tuple[Any, ...], SessionManager] = {}
 
 
-class _Draw:
-    """Draws the ID that CherryPy has sent already, if there is one."""
+class _Session(DictSession):
+    """
+    The contents of a request's session.
 
-    sent = threading.local()
+    Attributes:
+        sent: the ID that CherryPy has sent already, if there is one.
+    """
 
-    def __init__(self, draw: Callable[[int], str]) -> None:
-        self._draw = draw
+    sent: str | None = None
 
-    def __call__(self, maxtry: int = 1) -> str:
-        drawn: str | None = self.sent.__dict__.pop("id", None)
-        return drawn or self._draw(maxtry)
+    def _make(self, data: object) -> str:
+        return self._manager.sessions._newSession(
+            self._env, data, self._new_idle or 0, self.sent
+        )
 
 
 def _cookie_name() -> Any:
@@ -114,8 +114,6 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
                 idle=self.timeout * 60,
                 lifetime=self._lifetime(),
             )
-            draw = _Draw(sessions._generateSessionID)
-            sessions._generateSessionID = draw  # type: ignore[method-assign]
             cookie = SessionCookie("id", secure=False)
             _managers[key] = SessionManager(sessions, cookie=cookie)
         return _managers[key]
@@ -129,7 +127,7 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
         # CherryPy has read the cookie, and writes it.
         cookie = f"id={self.id}" if self._is_stored else ""
         environ = getattr(cherrypy.serving.request, "wsgi_environ", {})
-        self._data = DictSession(
+        self._data = _Session(
             self._manager, {**environ, "HTTP_COOKIE": cookie}
         )
         self.loaded = True
@@ -164,8 +162,7 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
         session = self._data
         try:
             session.end_if_empty()
-            if not self._is_stored:
-                _Draw.sent.id = self.id
+            session.sent = None if self._is_stored else self.id
             session.commit()
         except refusal.REFUSED as error:
             answer = refusal.of(error)
@@ -173,7 +170,6 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
                 answer.code, answer.body.decode("ascii")
             ) from error
         finally:
-            _Draw.sent.__dict__.pop("id", None)
             if self.locked:
                 self.release_lock()
         self._tell_browser(session)

@@ -53,8 +53,8 @@ from .exceptions import (
 from .serializers import Serializer, naming
 from .session import WebSession
 from .web.aio import PATIENCE
+from .web.draft import Draft, as_dict
 from .web.manager import SessionManager, as_websession, lifetime_in_seconds
-from .web.merge import merge
 from .web.morsel import partition
 
 TYPE_CHECKING = False
@@ -184,11 +184,6 @@ def _serializer(name: str) -> Serializer:
     )
 
 
-def _as_dict(data: Any) -> dict[str, Any]:
-    """Not one if the session was made by hand and holds nothing yet."""
-    return dict(data) if isinstance(data, dict) else {}
-
-
 class TooLarge(SessionTooLarge, BadRequest):  # type: ignore[misc]
     """
     What Django answers with 400, as it does where a session was deleted
@@ -214,18 +209,15 @@ class SessionStore(SessionBase):  # type: ignore[misc]
     """
 
     _session_key: Any  # the base class's property
-    _base = b""
-    _version: object = None
+    _draft: Draft | None = None
     _modified = False
 
     @property
     def modified(self) -> bool:
         """Whether the middleware is to save it."""
-        if self._modified or not self._base:
+        if self._modified or self._draft is None:
             return self._modified
-        manager = _manager()
-        encoded = manager.dumps(self._session_cache)
-        return not manager.is_unchanged(encoded, self._base)
+        return self._draft.differs(self._session_cache)
 
     @modified.setter
     def modified(self, value: bool) -> None:
@@ -239,7 +231,7 @@ class SessionStore(SessionBase):  # type: ignore[misc]
 
     def _loaded(self, timeout: float | None) -> dict[str, Any]:
         manager, key = _manager(), self.session_key
-        self._base = b""
+        self._draft = None
         try:
             record = self._read(key, timeout)
         except (BadSessionId, InvalidSessionId):
@@ -251,11 +243,7 @@ class SessionStore(SessionBase):  # type: ignore[misc]
             return self._nothing("hijack", key, str(error))
         except CorruptData as error:
             return self._nothing("corrupt", key, str(error))
-        data = _as_dict(record.data)
-        payload = record.payload or manager.dumps(data)
-        if record.payload is None:
-            data = manager.loads(payload)
-        self._base, self._version = payload, record.version
+        self._draft, data = Draft.of(manager, record)
         manager.emit("load", key)
         return data
 
@@ -267,7 +255,7 @@ class SessionStore(SessionBase):  # type: ignore[misc]
         sessions = _manager().sessions
         while True:
             record = sessions.readSession(key, timeout=timeout)
-            if not self._is_over(_as_dict(record.data)):
+            if not self._is_over(as_dict(record.data)):
                 return record
             if sessions._deleteExpired(key, record.version):
                 raise SessionExpired(record.stored, record.data)
@@ -316,7 +304,7 @@ class SessionStore(SessionBase):  # type: ignore[misc]
         except GenerateIDError as error:
             raise CreateError(str(error)) from error
         self._session_key = key
-        self._base, self._version = encoded, None
+        self._draft = Draft(manager, encoded)
         self.modified = True
         manager.emit("create", key)
 
@@ -340,12 +328,11 @@ class SessionStore(SessionBase):  # type: ignore[misc]
         if self._is_over(data):
             self._end()
             return None
-        self._know_base()
-        encoded = manager.dumps(data)
+        draft, encoded = self._checked_out(), manager.dumps(data)
         try:
             with _answered(key):
-                if not self._replace(encoded):
-                    self._update(encoded, lambda merged: merged)
+                if not draft.replace(key, encoded, self._idle()):
+                    self._update(draft, encoded, lambda merged: merged)
         except InvalidSessionId as error:
             manager.emit("drop", key, "deleted or expired")
             raise UpdateError from error
@@ -357,53 +344,31 @@ class SessionStore(SessionBase):  # type: ignore[misc]
         manager.sessions.deleteSession(key)
         manager.emit("expire", key)
 
-    def _know_base(self) -> None:
+    def _checked_out(self) -> Draft:
         """What changes are told from; clear() has not loaded it."""
-        if not self._base:
+        if self._draft is None:
             self.load()
-            if self.session_key is None:
+            if self._draft is None:
                 raise UpdateError
-
-    def _replace(self, encoded: bytes) -> bool:
-        """Stores them if nobody has stored since they were loaded."""
-        if self._version is None:
-            return False
-        manager = _manager()
-        self._version = manager.sessions.replaceSession(
-            self.session_key,
-            manager.to_store(encoded),
-            self._version,
-            idle=self._idle(),
-        )
-        if self._version is None:
-            return False
-        self._base = encoded
-        return True
+        return self._draft
 
     def _update(
         self,
+        draft: Draft,
         encoded: bytes,
         func: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
         """Stores `func` of what is stored and what this request changed."""
-        manager, base = _manager(), _manager().loads(self._base)
-        data: dict[str, Any] = {}
-        payload = encoded
-
-        def change(stored: Any) -> object:
-            nonlocal data, payload
-            mine, theirs = manager.loads(encoded), _as_dict(stored)
-            data = func(
-                merge(base, mine, theirs, manager.dumps, manager.loads)
-            )
-            payload = manager.dumps(data)
-            return manager.to_store(payload)
-
-        manager.sessions.updateSession(
-            self.session_key, change, idle=self._idle()
+        sessions, key, idle = (
+            _manager().sessions,
+            self.session_key,
+            self._idle(),
         )
-        self._session_cache = manager.loads(payload)
-        self._base, self._version = payload, None
+        self._session_cache = draft.update(
+            encoded,
+            func,
+            lambda change: sessions.updateSession(key, change, idle=idle),
+        )
 
     def _idle(self) -> int:
         """Its limit in seconds, where that is not the limit of all; or 0."""
@@ -421,7 +386,7 @@ class SessionStore(SessionBase):  # type: ignore[misc]
     def flush(self) -> None:
         """Ends the session and begins an empty one."""
         super().flush()
-        self._base = b""
+        self._draft = None
 
     def cycle_key(self) -> None:
         """
@@ -442,7 +407,8 @@ class SessionStore(SessionBase):  # type: ignore[misc]
         except InvalidSessionId:
             return
         self._session_key, self._session_cache = new_key, data
-        self._version = None
+        if self._draft is not None:
+            self._draft.version = None
         manager.emit("renew", new_key)
 
     def atomically(self, func: Callable[[dict[str, Any]], object]) -> None:
@@ -469,9 +435,9 @@ class SessionStore(SessionBase):  # type: ignore[misc]
             applied(data)
             self.create()
             return
-        self._know_base()
+        draft = self._checked_out()
         try:
-            self._update(_manager().dumps(data), applied)
+            self._update(draft, _manager().dumps(data), applied)
         except InvalidSessionId as error:
             raise UpdateError from error
         if self._is_over(self._session):

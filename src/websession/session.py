@@ -217,13 +217,7 @@ class WebSession:
             SessionStoreError: the store failed.
             Exception: the serialiser's, for data that it cannot keep.
         """
-        checkvars = self._generateCrosscheckEnv(env or {})
-        own_idle = own_limit(idle) if idle else 0
-        session_id = self._create(
-            data, checkvars, self.maxSessionCount, None, own_idle
-        )
-        self.sessionCounter += 1
-        return session_id
+        return self._newSession(env, data, idle)
 
     def retrieveSession(
         self,
@@ -707,6 +701,30 @@ class WebSession:
             and not session_id.strip(self._other_chars)
         )
 
+    def _newSession(
+        self,
+        env: Mapping[str, Any] | None,
+        data: Any,
+        idle: float,
+        session_id: str | None = None,
+    ) -> str:
+        """
+        Makes a session, under a given ID if a browser has been told of it
+        already.
+        """
+        checkvars = self._generateCrosscheckEnv(env or {})
+        own_idle = own_limit(idle) if idle else 0
+        session_id = self._create(
+            data,
+            checkvars,
+            self.maxSessionCount,
+            None,
+            own_idle,
+            session_id,
+        )
+        self.sessionCounter += 1
+        return session_id
+
     def _create(
         self,
         data: object,
@@ -714,11 +732,13 @@ class WebSession:
         limit: int | None,
         created: float | None = None,
         idle: int = 0,
+        session_id: str | None = None,
     ) -> str:
-        for _ in range(_TRIES):
-            session_id = self._generateSessionID()
+        tries = _TRIES if session_id is None else 1
+        for _ in range(tries):
+            drawn = session_id or self._generateSessionID()
             if self._store.create(
-                session_id,
+                drawn,
                 data,
                 env,
                 now=self.now(),
@@ -728,8 +748,8 @@ class WebSession:
                 lifetime=self.maxLifetime,
                 own_idle=idle,
             ):
-                return session_id
-        raise GenerateIDError(_TRIES)
+                return drawn
+        raise GenerateIDError(tries)
 
     def _commit(
         self,

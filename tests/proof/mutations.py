@@ -2006,19 +2006,17 @@ MUTATIONS = [
         "tests/frameworks/test_pyramid.py",
     ),
     Mutation(
-        "what was stored at first is stored again at the end",
-        "src/websession/web/contents.py",
-        "        else:\n"
-        "            self._base, self._version = encoded, version\n",
+        "what was stored is stored again at the end",
+        "src/websession/web/draft.py",
+        "        self.base, self.version = encoded, version\n",
         "",
         SESSION,
     ),
     Mutation(
-        "what was stored at once is stored again at the end",
-        "src/websession/web/contents.py",
-        "            return False\n"
-        "        self._base, self._version = encoded, version\n",
-        "            return False\n",
+        "what others stored meanwhile is lost",
+        "src/websession/web/draft.py",
+        "merge(base, mine, theirs, manager.dumps, manager.loads)",
+        "merge(base, mine, mine, manager.dumps, manager.loads)",
         SESSION,
     ),
     Mutation(
@@ -2039,7 +2037,7 @@ MUTATIONS = [
     Mutation(
         "what changed nothing at once has modified the session",
         "src/websession/web/session.py",
-        "        if not self._manager.is_unchanged(self._base, before):\n",
+        "        if not self._checked_out.is_base(before):\n",
         "        if True:\n",
         "tests/test_merge.py",
     ),

@@ -11,8 +11,8 @@ from ..exceptions import (
     SessionTooLarge,
 )
 from ..ids import handle
+from .draft import Draft
 from .loading import CLEAR, DURING, OVER, SET, LoadedContents
-from .merge import merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,8 +130,12 @@ class Contents(LoadedContents):
 
     def _differs(self) -> bool:
         """Whether a session that is stored holds something else by now."""
-        manager = self._manager
-        return not manager.is_unchanged(manager.dumps(self._data), self._base)
+        return self._checked_out.differs(self._data)
+
+    @property
+    def _checked_out(self) -> Draft:
+        assert self._draft is not None
+        return self._draft
 
     def _warn(self, what: str, exc_info: bool = False) -> None:
         """Says once what became of a change after the response had begun."""
@@ -172,29 +176,18 @@ class Contents(LoadedContents):
         encoded = manager.dumps(self._data)
         if self._renew is not None or self._read_only:
             return False
-        if self._new_idle is None and manager.is_unchanged(
-            encoded, self._base
-        ):
+        if self._new_idle is None and self._checked_out.is_base(encoded):
             return not self._is_touch_due()
         return manager.is_quick and self._replace_at_once(encoded)
 
     def _replace_at_once(self, encoded: bytes) -> bool:
-        manager, version = self._manager, self._version
-        if version is None:
-            return False
         try:
-            version = manager.sessions.replaceSession(
-                self._id or "",
-                manager.to_store(encoded),
-                version,
-                idle=self._new_idle,
-                timeout=0,
-            )
+            if not self._checked_out.replace(
+                self._id or "", encoded, self._new_idle, 0
+            ):
+                return False
         except (SessionBusy, InvalidSessionId, SessionTooLarge):
             return False
-        if version is None:
-            return False
-        self._base, self._version = encoded, version
         self._is_changed = True
         self._written()
         return True
@@ -225,24 +218,26 @@ class Contents(LoadedContents):
 
     def _create(self) -> None:
         manager = self._manager
-        self._base = manager.dumps(self._data)
-        self._id = manager.sessions.newSession(
-            self._env,
-            data=manager.to_store(self._base),
-            idle=self._new_idle or 0,
-        )
-        self._version = self._renew = None
+        encoded = manager.dumps(self._data)
+        self._id = self._make(manager.to_store(encoded))
+        self._draft, self._renew = Draft(manager, encoded), None
         self._is_changed = True
         self._created = manager.sessions.now()
         self._written()
         self._to_browser = SET
         manager.emit("create", self._id)
 
+    def _make(self, data: object) -> str:
+        """Makes the session; its ID."""
+        return self._manager.sessions.newSession(
+            self._env, data=data, idle=self._new_idle or 0
+        )
+
     def _save(self) -> None:
         manager = self._manager
         encoded = manager.dumps(self._data)
-        is_changed = self._new_idle is not None or not manager.is_unchanged(
-            encoded, self._base
+        is_changed = self._new_idle is not None or not (
+            self._checked_out.is_base(encoded)
         )
         if self._read_only:
             if is_changed or self._renew is not None:
@@ -279,19 +274,10 @@ class Contents(LoadedContents):
         )
 
     def _replace(self, encoded: bytes) -> None:
-        manager, version = self._manager, self._version
-        if version is not None:
-            version = manager.sessions.replaceSession(
-                self._id or "",
-                manager.to_store(encoded),
-                version,
-                idle=self._new_idle,
-            )
-        if version is None:
-            self._update(lambda merged: merged)
+        if self._checked_out.replace(self._id or "", encoded, self._new_idle):
+            self._written()
         else:
-            self._base, self._version = encoded, version
-        self._written()
+            self._update(lambda merged: merged)
 
     def _update(
         self, func: Callable[[dict[Any, Any]], dict[Any, Any]]
@@ -300,31 +286,17 @@ class Contents(LoadedContents):
         Stores `func` of what is stored and this request's changes; under a
         new ID, if `regenerate` asked for one.
         """
-        manager, base = self._manager, self._manager.loads(self._base)
-        data: dict[Any, Any] = {}
-        payload = encoded = manager.dumps(self._data)
 
-        def change(stored: object) -> object:
-            nonlocal data, payload
-            theirs = self._as_dict(stored)
-            if manager.copies:
-                theirs = manager.loads(manager.dumps(theirs))
-            # A copy, since what the function changes in it must not be there
-            # already when it runs again.
-            mine = manager.loads(encoded)
-            data = func(
-                merge(base, mine, theirs, manager.dumps, manager.loads)
-            )
-            payload = manager.dumps(data)
-            return manager.to_store(payload)
+        def store(change: Callable[[object], object]) -> None:
+            if self._renew is None:
+                self._manager.sessions.updateSession(
+                    self._id or "", change, idle=self._new_idle
+                )
+            else:
+                self._take_new_id(self._renew, change)
 
-        if self._renew is None:
-            manager.sessions.updateSession(
-                self._id or "", change, idle=self._new_idle
-            )
-        else:
-            self._take_new_id(self._renew, change)
-        self._data, self._base, self._version = data, payload, None
+        encoded = self._manager.dumps(self._data)
+        self._data = self._checked_out.update(encoded, func, store)
         self._written()
 
     def _written(self) -> None:

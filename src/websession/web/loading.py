@@ -13,6 +13,7 @@ from ..exceptions import (
     SessionHijacked,
     SessionRenewed,
 )
+from .draft import Draft
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ class LoadedContents:
     keep_alive = True
     _data: dict[Any, Any] | None = None
     _id: str | None = None
-    _base = b""
-    _version: object = None
+    _draft: Draft | None = None
     _created: float | None = None
     _stored: float | None = None
     _read_only = False
@@ -129,7 +129,8 @@ class LoadedContents:
         end it.
         """
         self._ended, self._to_browser = renewed, None
-        self._id, self._base = renewed.session_id, self._manager.dumps({})
+        self._id = renewed.session_id
+        self._draft = Draft(self._manager, self._manager.dumps({}))
         self._read_only, self._is_new = True, False
         self._manager.emit("unknown-id", self._id, "it has a new ID")
 
@@ -144,16 +145,8 @@ class LoadedContents:
     def _adopt(self, session_id: str) -> None:
         manager = self._manager
         record = self._read(session_id)
-        payload, data = record.payload, record.data
-        if type(data) is not dict:
-            # A session that was made by hand and holds nothing yet.
-            data = self._as_dict(data)
-            payload = manager.dumps(data)
-        elif payload is None:
-            payload = manager.dumps(data)
-            data = manager.loads(payload)
-        self._data, self._base = data, payload
-        self._id, self._version = session_id, record.version
+        self._draft, self._data = Draft.of(manager, record)
+        self._id = session_id
         self._created, self._stored = record.created, record.stored
         self._read_only, self._idle = record.superseded, record.idle
         self._is_new = False
@@ -162,23 +155,12 @@ class LoadedContents:
     def _read(self, session_id: str) -> SessionRecord:
         return self._manager.sessions.readSession(session_id, self._env)
 
-    @staticmethod
-    def _as_dict(data: object) -> dict[Any, Any]:
-        if isinstance(data, dict):
-            return dict(data)
-        if data == "_created_":
-            return {}
-        raise TypeError(
-            f"the session holds {type(data).__name__} instead of a dict: "
-            "another program stores in the same directory"
-        )
-
     def _clear_cookie(self) -> None:
         self._to_browser = CLEAR
 
     def _forget(self) -> None:
-        self._data, self._base = {}, b""
-        self._id = self._version = self._created = self._stored = None
+        self._data, self._draft = {}, None
+        self._id = self._created = self._stored = None
         self._read_only, self._renew, self._is_new = False, None, True
         self._idle, self._new_idle = 0, None
 
