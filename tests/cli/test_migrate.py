@@ -185,7 +185,7 @@ def test_again_with_another_serialiser(console, root, target, backend):
     assert (record.data, record.stored) == ("newer", now[0])
     assert record.env == env
     # Who remembers the old form takes it for another one's.
-    with pytest.raises(CorruptData, match="does not accept"):
+    with pytest.raises(CorruptData, match="this store reads"):
         remembered.retrieveSession(session_id, env)
 
 

@@ -7,12 +7,12 @@ take no lock for longer than any reader, removals go the way of all others.
 from __future__ import annotations
 
 import os
-from stat import S_ISREG
 from typing import NamedTuple
 
 from ..disk.engine import DiskEngine
 from ..disk.root import LOCKS
 from ..disk.sweepnote import SweepNote
+from ..disk.walk import session_files
 from ..engine import OK, SUPERSEDED, UNREADABLE, loud
 from ..exceptions import (
     CorruptData,
@@ -112,30 +112,12 @@ class Inspector:
     # Looking
 
     @loud
-    def _names(self, shard: int) -> list[str]:
-        try:
-            return os.listdir(os.fsdecode(self._directory(shard)))
-        except FileNotFoundError:
-            return []
-
-    def _directory(self, shard: int) -> bytes:
-        return self.layout.join(self.layout.prefix(shard))
-
-    def files(self, shard: int) -> Iterator[tuple[bytes, os.stat_result]]:
-        """Handle and `lstat` of each regular file named like a session."""
-        prefix = self.layout.prefix(shard)
-        directory = self._directory(shard)
-        length = 32 - len(prefix)
-        for file in self._names(shard):
-            if len(file) != length or not _HEX.issuperset(file):
-                continue
-            name = file.encode("ascii")
-            try:
-                info = os.lstat(directory + b"/" + name)
-            except FileNotFoundError:
-                continue
-            if S_ISREG(info.st_mode):
-                yield prefix + name, info
+    def files(self, shard: int) -> list[tuple[bytes, os.stat_result]]:
+        """
+        Handle and `lstat` of each regular file of a shard that is named like
+        a session's; see `disk.walk`.
+        """
+        return list(session_files(self.layout, shard))
 
     def look(self, name: bytes) -> StoredSession | None:
         """

@@ -155,10 +155,10 @@ class SessionCount:
         """How many sessions there are."""
 
         def scanned() -> int:
-            from .ledger import counted_files
+            from .ledger import counted_handles
 
             return sum(
-                len(counted_files(self._layout, shard))
+                len(counted_handles(self._layout, shard))
                 for shard in range(self._layout.shards)
             )
 

@@ -333,13 +333,9 @@ class DiskEngine(Engine):
     @loud
     def handles(self, part: int) -> list[bytes]:
         """See `Engine.handles`: a part is a shard."""
-        from .ledger import counted_files
+        from .ledger import counted_handles
 
-        prefix = self.layout.prefix(part)
-        return [
-            prefix + file.encode("ascii")
-            for file in counted_files(self.layout, part)
-        ]
+        return counted_handles(self.layout, part)
 
     def lock(self, address: Address, timeout: float, label: str) -> StripeLock:
         """See `Engine.lock`."""

@@ -16,6 +16,7 @@ from .. import engine
 from ..engine import NO_ROOM, loud
 from ..exceptions import MaxSessionCountExceeded
 from .plain.files import File, Outcome
+from .walk import session_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["Ledger", "counted_files", "with_ledger"]
+__all__ = ["Ledger", "counted_handles", "with_ledger"]
 
 _MAGIC = b"WSC\x01"
 # magic, CRC-32 of all that follows it, kind and name of what is announced,
@@ -88,7 +89,7 @@ class Ledger:
 
     def scan(self, shard: int) -> int:
         """How many sessions are in a shard."""
-        return len(counted_files(self._layout, shard))
+        return len(counted_handles(self._layout, shard))
 
     def _settle(self, kind: int, name: bytes) -> None:
         """Was what is announced carried out?"""
@@ -218,25 +219,8 @@ def with_ledger(
 
 
 @loud
-def counted_files(layout: Layout, shard: int) -> list[str]:
-    """File names of the sessions in force in one shard."""
-    prefix = layout.prefix(shard)
-    length = 32 - len(prefix)
-    digits = frozenset("0123456789abcdef")
-    found = []
-    try:
-        with os.scandir(os.fsdecode(layout.join(prefix))) as entries:
-            for entry in entries:
-                if len(entry.name) != length or not digits.issuperset(
-                    entry.name
-                ):
-                    continue
-                try:
-                    info = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                if entry.is_file(follow_symlinks=False) and _counts(info):
-                    found.append(entry.name)
-    except FileNotFoundError:
-        pass
-    return found
+def counted_handles(layout: Layout, shard: int) -> list[bytes]:
+    """Handles of the sessions of one shard, superseded ones left out."""
+    return [
+        name for name, info in session_files(layout, shard) if _counts(info)
+    ]
