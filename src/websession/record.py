@@ -22,11 +22,16 @@ __all__ = [
     "AFTER_CRC",
     "BEGIN",
     "BLOCKS",
+    "CREATION",
+    "FIELDS_ON",
     "HEADER_LENGTH",
     "MAGIC",
+    "MARKS",
     "PAGE",
     "PLAIN",
+    "SEQUENCE",
     "SUPERSEDED",
+    "VERSION",
     "Parts",
     "SessionInfo",
     "SessionRecord",
@@ -34,8 +39,6 @@ __all__ = [
     "env_at",
     "has_finite_times",
     "has_unknown",
-    "have_same_creation",
-    "have_same_marks",
     "holds_data",
     "info_of",
     "is_expired",
@@ -58,6 +61,7 @@ __all__ = [
     "unpack_marks",
     "unpack_origin",
     "unpack_slot",
+    "unpack_stored",
     "version_of",
 ]
 
@@ -88,7 +92,8 @@ what of the header is signed, and stands between `BEGIN` and the MAC.
 """
 _unpack_lengths = Struct("<32xIIxB").unpack_from
 _unpack_times = Struct("<16xdd").unpack_from
-_unpack_stored = Struct("<24xd").unpack_from
+unpack_stored = Struct("<24xd").unpack_from
+"""When it was stored."""
 unpack_origin = Struct("<16xddI4xBB2xI").unpack_from
 """Created, stored, length of env, serialiser, flags, idle limit."""
 unpack_slot = Struct("<4sIQ16xIIx7s").unpack_from
@@ -103,6 +108,18 @@ _MAC_LENGTH = 16
 _FIELDS_AT, _MARKS_AT, _MAC_AT = 16, 41, HEADER_LENGTH - _MAC_LENGTH
 AFTER_CRC = 8
 """Where what the CRC is of begins."""
+
+# Parts of a record by name, for those who cannot afford a call.
+VERSION = slice(HEADER_LENGTH)
+"""The header, which no two states of a session have in common."""
+SEQUENCE = slice(AFTER_CRC, _FIELDS_AT)
+"""Its sequence number, little-endian."""
+FIELDS_ON = slice(_FIELDS_AT, None)
+"""All that is there before it is written: from the creation time on."""
+CREATION = slice(_FIELDS_AT, _FIELDS_AT + 8)
+"""The creation time, to the bit."""
+MARKS = slice(_MARKS_AT, _MAC_AT)
+"""What marks the mode of the file, see `unpack_marks`."""
 
 # The optional blocks between header and env, in the order of their flags.
 _SUPERSEDE = Struct("<d16s")
@@ -241,12 +258,12 @@ def record_length(header: bytes) -> int:
 
 def version_of(record: bytes) -> bytes:
     """The header, which no two states of a session have in common."""
-    return record[:HEADER_LENGTH]
+    return record[VERSION]
 
 
 def sequence_of(record: bytes) -> int:
     """Its sequence number: which write of the file it was, from 1."""
-    return int.from_bytes(record[8:16], "little")
+    return int.from_bytes(record[SEQUENCE], "little")
 
 
 def crc_of(record: bytes) -> int:
@@ -261,8 +278,8 @@ def numbered(record: bytes, sequence: int, crc_from: Crc) -> bytes:
     Args:
         crc_from: the CRC of what is given to it, started from the handle.
     """
-    rest = sequence.to_bytes(8, "little") + record[16:]
-    return record[:4] + crc_from(rest).to_bytes(4, "little") + rest
+    rest = sequence.to_bytes(8, "little") + record[FIELDS_ON]
+    return MAGIC + crc_from(rest).to_bytes(4, "little") + rest
 
 
 def is_newer_format(header: bytes) -> bool:
@@ -278,7 +295,7 @@ def has_unknown(record: bytes) -> bool:
 
 def stored_at(record: bytes) -> float:
     """When a record, or the record of a header, was stored."""
-    when: float = _unpack_stored(record)[0]
+    when: float = unpack_stored(record)[0]
     return when
 
 
@@ -287,16 +304,6 @@ def origin_of(record: bytes) -> tuple[float, bytes, int]:
     created, _, env_len, _, flags, idle = unpack_origin(record)
     at = env_at(flags)
     return created, record[at : at + env_len], idle
-
-
-def have_same_creation(one: bytes, other: bytes) -> bool:
-    """Whether two records were created at the same time, to the bit."""
-    return one[16:24] == other[16:24]
-
-
-def have_same_marks(one: bytes, other: bytes) -> bool:
-    """Whether the files of two records have the same marks."""
-    return one[_MARKS_AT:_MAC_AT] == other[_MARKS_AT:_MAC_AT]
 
 
 def is_superseded(record: bytes) -> bool:

@@ -124,7 +124,7 @@ MUTATIONS = [
     Mutation(
         "the compare of compare-and-swap is left out, in Python",
         "src/websession/disk/plain/rules.py",
-        "if expected is not None and version_of(live) != expected:",
+        "if expected is not None and live[VERSION] != expected:",
         "if False:",
         SOAK + " " + ORDER,
     ),
@@ -267,8 +267,8 @@ MUTATIONS = [
     Mutation(
         "any CRC will do, in Python",
         "src/websession/disk/plain/slots.py",
-        "    elif crc != checksum(raw, name) or not has_finite_times(raw):",
-        "    elif not has_finite_times(raw):",
+        "    elif crc != crc32(raw[AFTER_CRC:], crc32(name)) or not (",
+        "    elif not (",
         RECORD,
     ),
     Mutation(
@@ -992,9 +992,9 @@ MUTATIONS = [
     Mutation(
         "who names the live record cannot write its env anew, in Python",
         "src/websession/disk/plain/rules.py",
-        "    if expected is None and origin_of(record)[1:] != (env, own):",
-        "    if origin_of(record)[1] != env or (\n"
-        "        expected is None and origin_of(record)[2] != own\n"
+        "    if expected is None and origin_of(record) != origin_of(live):",
+        "    if origin_of(record)[1] != origin_of(live)[1] or (\n"
+        "        expected is None and origin_of(record) != origin_of(live)\n"
         "    ):",
         RECORD,
     ),
@@ -1009,8 +1009,8 @@ MUTATIONS = [
     Mutation(
         "who names the live record may change its creation time, in Python",
         "src/websession/disk/plain/rules.py",
-        "    if not have_same_creation(live, record):",
-        "    if expected is None and not have_same_creation(live, record):",
+        "    if live[CREATION] != record[CREATION]:",
+        "    if expected is None and live[CREATION] != record[CREATION]:",
         RECORD,
     ),
     Mutation(
@@ -2037,7 +2037,7 @@ MUTATIONS = [
     Mutation(
         "what changed nothing at once has modified the session",
         "src/websession/web/session.py",
-        "        if not self._checked_out.is_base(before):\n",
+        "        if not self._draft.is_base(before):\n",
         "        if True:\n",
         "tests/test_merge.py",
     ),

@@ -25,6 +25,7 @@ from ..exceptions import (
 from ..ids import handle
 from ..record import (
     HEADER_LENGTH,
+    VERSION,
     SessionRecord,
     env_at,
     holds_data,
@@ -36,6 +37,7 @@ from ..record import (
     stored_at,
     successor_of,
     unpack_origin,
+    unpack_stored,
     version_of,
 )
 from .base import KEEP, SessionStore
@@ -204,7 +206,7 @@ class RecordStore(SessionStore):
                 f"session {handle(session_id).decode()} cannot be decoded: "
                 f"{error}"
             ) from error
-        version = raw[:HEADER_LENGTH]
+        version = raw[VERSION]
         return _make(
             SessionRecord,
             (created, stored, env, data, version, flags != 0, payload, idle),
@@ -271,7 +273,7 @@ class RecordStore(SessionStore):
         payload, stored = self._dumps(data), now
         raw, origin = known.seen
         if type(expected) is bytes and len(expected) == HEADER_LENGTH:
-            stored = later(now, stored_at(expected))
+            stored = later(now, unpack_stored(expected)[0])
             # Another thread may have seen another record meanwhile.
             if not raw.startswith(expected):
                 raw, origin = self._current(known, now, timeout), None
@@ -305,17 +307,12 @@ class RecordStore(SessionStore):
             origin = origin_of(live)
             stored = later(now, stored_at(live))
         self._recall.remember(
-            known, self._written(header, draft), (created, env, own)
+            known, header + env + payload, (created, env, own)
         )
         return header
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline(self.engine.timeout if timeout is None else timeout)
-
-    @staticmethod
-    def _written(header: bytes, draft: Draft) -> bytes:
-        """The record that was written, as it will be read."""
-        return header + draft[2] + draft[3]
 
     def _touch(
         self, known: Recalled, expected: object, limits: Limits
@@ -325,7 +322,7 @@ class RecordStore(SessionStore):
         deadline = self._deadline(None)
         while True:
             old = self._current(known, now)
-            header = version_of(old)
+            header = old[VERSION]
             if expected is not None and header != expected:
                 return None
             outcome, written = self._commit(

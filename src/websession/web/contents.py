@@ -130,7 +130,7 @@ class Contents(LoadedContents):
 
     def _differs(self) -> bool:
         """Whether a session that is stored holds something else by now."""
-        return self._checked_out.differs(self._data)
+        return self._draft.differs(self._data)
 
     @property
     def _checked_out(self) -> Draft:
@@ -176,13 +176,13 @@ class Contents(LoadedContents):
         encoded = manager.dumps(self._data)
         if self._renew is not None or self._read_only:
             return False
-        if self._new_idle is None and self._checked_out.is_base(encoded):
+        if self._new_idle is None and self._draft.is_base(encoded):
             return not self._is_touch_due()
         return manager.is_quick and self._replace_at_once(encoded)
 
     def _replace_at_once(self, encoded: bytes) -> bool:
         try:
-            if not self._checked_out.replace(
+            if not self._draft.replace(
                 self._id or "", encoded, self._new_idle, 0
             ):
                 return False
@@ -237,7 +237,7 @@ class Contents(LoadedContents):
         manager = self._manager
         encoded = manager.dumps(self._data)
         is_changed = self._new_idle is not None or not (
-            self._checked_out.is_base(encoded)
+            self._draft.is_base(encoded)
         )
         if self._read_only:
             if is_changed or self._renew is not None:
@@ -274,7 +274,7 @@ class Contents(LoadedContents):
         )
 
     def _replace(self, encoded: bytes) -> None:
-        if self._checked_out.replace(self._id or "", encoded, self._new_idle):
+        if self._draft.replace(self._id or "", encoded, self._new_idle):
             self._written()
         else:
             self._update(lambda merged: merged)
@@ -296,7 +296,7 @@ class Contents(LoadedContents):
                 self._take_new_id(self._renew, change)
 
         encoded = self._manager.dumps(self._data)
-        self._data = self._checked_out.update(encoded, func, store)
+        self._data = self._draft.update(encoded, func, store)
         self._written()
 
     def _written(self) -> None:

@@ -49,7 +49,8 @@ class LoadedContents:
     keep_alive = True
     _data: dict[Any, Any] | None = None
     _id: str | None = None
-    _draft: Draft | None = None
+    # Only where there is a session, or its place is held.
+    _draft: Draft = None  # type: ignore[assignment]
     _created: float | None = None
     _stored: float | None = None
     _read_only = False
@@ -159,7 +160,8 @@ class LoadedContents:
         self._to_browser = CLEAR
 
     def _forget(self) -> None:
-        self._data, self._draft = {}, None
+        self._data = {}
+        self._draft = None  # type: ignore[assignment]
         self._id = self._created = self._stored = None
         self._read_only, self._renew, self._is_new = False, None, True
         self._idle, self._new_idle = 0, None

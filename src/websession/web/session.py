@@ -313,7 +313,7 @@ class Session(Contents, MutableMapping[str, "Any"]):
             return
         if self._read_only:
             raise SessionRenewed(self._id)
-        before = self._checked_out.base
+        before = self._draft.base
         try:
             self._update(lambda merged: self._applied(func, merged))
         except SessionRenewed:
@@ -321,7 +321,7 @@ class Session(Contents, MutableMapping[str, "Any"]):
         except InvalidSessionId:
             self._clear_cookie()
             raise
-        if not self._checked_out.is_base(before):
+        if not self._draft.is_base(before):
             self._is_changed = True
 
     @staticmethod

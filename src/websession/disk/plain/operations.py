@@ -14,20 +14,21 @@ from zlib import crc32
 
 from ... import engine
 from ...record import (
+    FIELDS_ON,
     HEADER_LENGTH,
     IN_PAGE,
+    MAGIC,
+    MARKS,
     MODE_OWN_LIMIT,
     MODE_SUPERSEDED,
+    SEQUENCE,
     SUPERSEDED,
-    have_same_marks,
-    numbered,
+    VERSION,
     right_mode,
-    sequence_of,
     slot_size,
     slot_start,
-    stored_at,
     unpack_marks,
-    version_of,
+    unpack_stored,
 )
 from .files import File, Outcome
 from .rules import check_record, first_slot, may_follow
@@ -152,15 +153,18 @@ def _write(
     least: int = 0,
 ) -> bytes:
     """Completes the header, writes the record, returns the header."""
-    whole = numbered(record, sequence, lambda rest: crc32(rest, crc32(name)))
+    # As `record.numbered` does it.
+    rest = sequence.to_bytes(8, "little") + record[FIELDS_ON]
+    crc = crc32(rest, crc32(name))
+    whole = MAGIC + crc.to_bytes(4, "little") + rest
     file.write_at(whole.ljust(least, b"\0"), offset)
-    _agree_mtime(file.fd, stored_at(record))
+    _agree_mtime(file.fd, unpack_stored(record)[0])
     if durability > 0:
         try:
             os.fdatasync(file.fd)
         except OSError as error:
             raise Outcome(engine.UNSYNCED, error.errno or 0) from error
-    return version_of(whole)
+    return whole[VERSION]
 
 
 def create(
@@ -236,7 +240,7 @@ def commit(
             ):
                 return engine.ABSENT, b""
             found = file.scan_locked(name)
-            live = version_of(found.raw)
+            live = found.raw[VERSION]
             verdict = may_follow(
                 found.raw, record, expected, now, idle, lifetime
             )
@@ -244,9 +248,9 @@ def commit(
                 raise Outcome(verdict)
             if verdict != engine.OK:
                 return verdict, live
-            sequence = sequence_of(live) + 1
+            sequence = int.from_bytes(live[SEQUENCE], "little") + 1
             slot = first_slot(len(record), found.live)
-            if not have_same_marks(record, live):
+            if record[MARKS] != live[MARKS]:
                 _mark(file.fd, info.st_mode, record, unpack_marks(live)[1])
             start, least = _SMALL * slot, _SMALL
             if slot > 1 or file.size > _PAIR:
@@ -293,7 +297,7 @@ def remove(
                     return engine.SUPERSEDED
             else:
                 found = file.scan_locked(name)
-                if version_of(found.raw) != expected:
+                if found.raw[VERSION] != expected:
                     return engine.CONFLICT
             os.unlink(path)
             file.unlinked = True

@@ -11,23 +11,24 @@ from errno import EINVAL
 from ... import engine
 from ...record import (
     CLOCK_SLACK,
+    CREATION,
     HEADER_LENGTH,
     MAX_SLOTS,
+    SEQUENCE,
+    SUPERSEDED,
+    VERSION,
     has_finite_times,
-    have_same_creation,
     is_expired,
-    is_superseded,
     origin_of,
     record_length,
-    sequence_of,
     slot_size,
-    stored_at,
-    version_of,
+    unpack_origin,
+    unpack_stored,
 )
 
 _SMALL = slot_size(0)
 _LONGEST = slot_size(MAX_SLOTS - 2)
-_LAST_SEQUENCE = 2**64 - 1
+_LAST_SEQUENCE = b"\xff" * 8
 
 
 def check_record(record: bytes) -> None:
@@ -61,21 +62,20 @@ def may_follow(
     lifetime: float,
 ) -> int:
     """May the record follow the live one? See ws_session_commit."""
-    if expected is not None and version_of(live) != expected:
+    if expected is not None and live[VERSION] != expected:
         return engine.CONFLICT
-    if is_superseded(live):
+    created, stored, _, _, flags, own = unpack_origin(live)
+    if flags & SUPERSEDED:
         return engine.SUPERSEDED
-    stored, ahead = stored_at(live), stored_at(live) - stored_at(record)
-    created, env, own = origin_of(live)
     if is_expired(created, stored, now, own or idle, lifetime):
         return engine.EXPIRED
-    if 0 < ahead <= CLOCK_SLACK:
+    if 0 < stored - unpack_stored(record)[0] <= CLOCK_SLACK:
         return engine.CONFLICT
-    if not have_same_creation(live, record):
+    if live[CREATION] != record[CREATION]:
         return engine.CONFLICT
     # Only who knows the live record may change what else it holds.
-    if expected is None and origin_of(record)[1:] != (env, own):
+    if expected is None and origin_of(record) != origin_of(live):
         return engine.CONFLICT
-    if sequence_of(live) == _LAST_SEQUENCE:
+    if live[SEQUENCE] == _LAST_SEQUENCE:
         return engine.EXHAUSTED
     return engine.OK

@@ -113,7 +113,9 @@ def _find_in_pair(
     raw = page[start : start + length]
     if raw == known and len(raw) == length:
         raw = known
-    elif crc != checksum(raw, name) or not has_finite_times(raw):
+    elif crc != crc32(raw[AFTER_CRC:], crc32(name)) or not (
+        has_finite_times(raw)
+    ):
         return None
     found = Slots()
     found.live, found.raw = start // _SMALL, raw
