@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 
+import filelock  # noqa: F401  another user may not be able to read it
 import pytest
 
 from machine import missing
