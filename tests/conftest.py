@@ -7,33 +7,28 @@ WEBSESSION_TEST_NO_EXTENSION=1 says that this install is meant to be without.
 from __future__ import annotations
 
 import dbm.dumb
-import os
 import shelve
 import signal
 
 import pytest
 
+from clocks import Clock
 from console import Console
+from machine import NO_EXTENSION
 from memory import memory_engine
 from support import Child
 from websession import FileStore, WebSession
+from websession.disk import backend as backends
 from websession.stores.records import RecordStore
 
-NO_EXTENSION = os.environ.get("WEBSESSION_TEST_NO_EXTENSION") == "1"
-IN_CI = os.environ.get("WEBSESSION_CI") == "1"
+# Their asserts show values too.
+pytest.register_assert_rewrite("contract")
 
 
 def pytest_report_header():
     from websession import BACKEND
 
     return f"websession: {BACKEND} backend by default"
-
-
-def missing(what):
-    """Skips what this machine lacks; in CI nothing may be lacking."""
-    if IN_CI:
-        pytest.fail(f"CI must have {what}")
-    pytest.skip(f"needs {what}")
 
 
 # Whoever starts the tests in the background of a shell passes on that SIGINT
@@ -50,19 +45,6 @@ def no_child_is_left():
         child.wait()
 
 
-class Clock:
-    """A clock that stands still until it is told to move."""
-
-    def __init__(self, now=1_800_000_000.0):
-        self.now = now
-
-    def __call__(self):
-        return self.now
-
-    def move(self, seconds):
-        self.now += seconds
-
-
 @pytest.fixture
 def clock():
     return Clock()
@@ -73,6 +55,22 @@ def backend(request):
     if request.param == "c" and NO_EXTENSION:
         pytest.skip("this install is meant to be without the extension")
     return request.param
+
+
+@pytest.fixture(scope="module", params=["c", "python"])
+def backend_module(request):
+    """The functions of one backend."""
+    if request.param == "c" and NO_EXTENSION:
+        pytest.skip("WEBSESSION_TEST_NO_EXTENSION is set")
+    return backends.choose(request.param)
+
+
+@pytest.fixture(scope="module")
+def both():
+    """The functions of both backends, C first."""
+    if NO_EXTENSION:
+        pytest.skip("WEBSESSION_TEST_NO_EXTENSION is set")
+    return backends.choose("c"), backends.choose("python")
 
 
 @pytest.fixture

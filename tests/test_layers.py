@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import websession
+from source_tree import modules
 
-SOURCE = Path(websession.__file__).resolve().parent
 CONTRIBUTING = Path(__file__).resolve().parent.parent / "CONTRIBUTING.md"
 
 # They import what they are made of, or look at what is there.
@@ -24,17 +23,6 @@ def layers():
     return [
         re.split(r" {2,}", row)[0].split() for row in table[1].splitlines()
     ]
-
-
-def modules():
-    """The tree: file by name, less the package's own."""
-    found = {}
-    for path in SOURCE.rglob("*.py"):
-        parts = path.relative_to(SOURCE).with_suffix("").parts
-        if parts[-1] == "__init__":
-            parts = parts[:-1]
-        found[".".join(parts)] = path
-    return found
 
 
 def imports(name, path, known):

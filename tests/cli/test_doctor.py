@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from conftest import missing
 from console import plain
+from machine import missing
+from mounting import mounted
 from support import Child
-from test_disk import mounted
 from websession.admin import doctor, probes
 
 

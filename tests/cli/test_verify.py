@@ -9,8 +9,8 @@ import time
 import pytest
 
 from console import handle_of
+from golden_store import LIVE, golden_store
 from support import Child, file_of, in_processes, session_files
-from test_format import LIVE, golden_store
 from websession import (
     FileStore,
     InvalidSessionId,

@@ -1,1 +1,3 @@
-"""What every engine and every store must do: classes of tests to mix in."""
+"""
+What every engine, every store and every site must do: tests to mix in.
+"""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tarfile
 
-from conftest import missing
+from machine import missing
 
 
 def fetched(cache, name, version, wanted):

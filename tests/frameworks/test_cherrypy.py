@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from client import Client, at_once
-from serving import python, serving
-from support import session_files
-from test_servers import (  # noqa: F401
+from contract.site import (  # noqa: F401
     test_a_cookie_made_up_is_not_adopted,
     test_changes_inside_values,
     test_crawlers_leave_nothing,
     test_keys_of_a_slow_and_a_quick_request,
     test_log_out_wins_over_a_slow_request,
 )
+from serving import python, serving
+from support import session_files
 
 PROBE = Path(__file__).parent / "probes" / "cherrypy_probe.py"
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from adapters import ADAPTERS
-from conftest import missing
 from crawlers import MARK, WELL_FORMED
+from machine import missing
 
 HERE = Path(__file__).parent
 # For the session, and for the store, which may have been made anew.

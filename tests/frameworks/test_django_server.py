@@ -8,8 +8,7 @@ from __future__ import annotations
 import pytest
 
 from client import Client
-from serving import gunicorn, serving
-from test_servers import (  # noqa: F401
+from contract.site import (  # noqa: F401
     test_a_cookie_made_up_is_not_adopted,
     test_changes_inside_values,
     test_crawlers_leave_nothing,
@@ -17,6 +16,7 @@ from test_servers import (  # noqa: F401
     test_keys_of_a_slow_and_a_quick_request,
     test_reading_writes_nothing,
 )
+from serving import gunicorn, serving
 
 pytestmark = pytest.mark.server
 

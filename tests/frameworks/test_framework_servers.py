@@ -8,8 +8,7 @@ from __future__ import annotations
 import pytest
 
 from client import Client
-from serving import gunicorn, serving, uvicorn
-from test_servers import (  # noqa: F401
+from contract.site import (  # noqa: F401
     test_a_cookie_made_up_is_not_adopted,
     test_a_log_out_with_the_id_from_before_a_log_in_ends_both,
     test_changes_inside_values,
@@ -20,6 +19,7 @@ from test_servers import (  # noqa: F401
     test_reading_writes_nothing,
     test_the_id_from_before_a_log_in_is_good_for_nothing,
 )
+from serving import gunicorn, serving, uvicorn
 
 pytestmark = pytest.mark.server
 

@@ -9,7 +9,7 @@ import pytest
 from flask.sessions import SessionInterface
 
 from adapters import ADAPTERS
-from conftest import missing
+from machine import missing
 from websession.web import SessionCookie
 from websession.web.morsel import partition
 

@@ -25,8 +25,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import missing
 from effort import LONG
+from machine import missing
 
 __all__ = ["Attempt", "chosen", "need_strace", "places_of", "told"]
 

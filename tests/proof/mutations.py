@@ -42,24 +42,29 @@ POWER = "tests/proof/test_power_loss.py"
 ORDER = "tests/proof/test_linearizable.py"
 MODEL, SOAK = "tests/proof/test_model.py", "tests/proof/test_soak.py"
 FUZZ, SAFE = "tests/proof/test_fuzz.py", "tests/proof/test_security.py"
-MERGE = "tests/test_merge.py"
-LIMIT, RACES = "tests/test_own_limit.py", "tests/test_races.py"
+MERGE = "tests/unit/test_merge.py"
+LIMIT = "tests/session/test_own_limit.py"
+RACES = "tests/processes/test_races.py"
 SHOWN, DOCTOR = "tests/cli/test_terminal.py", "tests/cli/test_doctor.py"
-STOP, DISK = "tests/proof/test_stop.py", "tests/test_disk.py"
-CLEANUP = "tests/test_cleanup.py"
-MOVING, CARRY = "tests/test_moving.py", "src/websession/stores/transit.py"
+STOP, DISK = "tests/proof/test_stop.py", "tests/disk/test_disk.py"
+CLEANUP = "tests/disk/test_cleanup.py"
+MOVING = "tests/session/test_moving.py"
+CARRY = "src/websession/stores/transit.py"
 SOURCE = "src/websession/legacy/source.py"
 TRANSFER = "src/websession/admin/copy.py"
-DICT, SESSION = "tests/test_web_dict.py", "tests/test_session.py"
-FOR_WEB = "tests/test_for_web.py"
-WSGI, ASGI = "tests/test_wsgi.py", "tests/frameworks/test_asgi.py"
-RECORD, HOSTILE = "tests/test_record.py", "tests/test_hostile_files.py"
-AT_FORK, INHERITED = "tests/proof/test_fork.py", "tests/test_inherited.py"
-GREENLETS, OPENING = "tests/test_greenlets.py", "tests/test_opening.py"
+DICT, SESSION = "tests/web/test_web_dict.py", "tests/web/test_session.py"
+FOR_WEB = "tests/session/test_for_web.py"
+WSGI, ASGI = "tests/web/test_wsgi.py", "tests/frameworks/test_asgi.py"
+RECORD = "tests/unit/test_record.py"
+HOSTILE = "tests/disk/test_hostile_files.py"
+AT_FORK = "tests/proof/test_fork.py"
+INHERITED = "tests/processes/test_inherited.py"
+GREENLETS = "tests/processes/test_greenlets.py"
+OPENING = "tests/disk/test_opening.py"
 FORKED, UPDATING = "src/websession/_fork.py", "src/websession/updating.py"
 LAYOUT = "src/websession/disk/root.py"
 
-RENEW = "tests/test_renewing.py"
+RENEW = "tests/session/test_renewing.py"
 MOVING_ON = "tests/frameworks/test_moving_on.py"
 PARTITIONED = "tests/frameworks/test_partitioned.py"
 LIFETIMES = "tests/frameworks/test_lifetimes.py"
@@ -96,7 +101,7 @@ MUTATIONS = [
         "        if (status == WS_DAMAGED)\n"
         "            status = scan_locked(&slots, fd, name, timeout);\n",
         "",
-        ORDER + " tests/test_concurrency.py",
+        ORDER + " tests/processes/test_concurrency.py",
     ),
     Mutation(
         "an older slot does for readers that meet a torn one, in Python",
@@ -104,14 +109,14 @@ MUTATIONS = [
         "            if not locked:\n                return found\n"
         "            continue",
         "            continue",
-        ORDER + " tests/test_concurrency.py",
+        ORDER + " tests/processes/test_concurrency.py",
     ),
     Mutation(
         "no unlock before close",
         "src/websession/disk/plain/files.py",
         "                    self._unlock(fd)",
         "                    pass",
-        "tests/test_processes.py",
+        "tests/processes/test_processes.py",
     ),
     Mutation(
         "the compare of compare-and-swap is left out, in C",
@@ -298,7 +303,7 @@ MUTATIONS = [
         "src/websession/disk/engine.py",
         "        if raw is known:\n",
         "        if known:\n",
-        HOSTILE + " tests/test_file_store.py",
+        HOSTILE + " tests/disk/test_file_store.py",
     ),
     Mutation(
         "what another process has set is not looked at again",
@@ -307,7 +312,7 @@ MUTATIONS = [
         "        created, stored",
         "            self._recall.remember(known, raw, known.seen[1])\n"
         "        created, stored",
-        "tests/test_own_limit.py tests/test_file_store.py",
+        "tests/session/test_own_limit.py tests/disk/test_file_store.py",
     ),
     Mutation(
         "what is known is compared by its header alone, in C",
@@ -447,7 +452,7 @@ MUTATIONS = [
         "        return ws_record_expired(header, s->now, s->idle, "
         "s->lifetime);",
         "        return 1;",
-        MODEL + " tests/test_file_store.py",
+        MODEL + " tests/disk/test_file_store.py",
     ),
     Mutation(
         "a shorter limit of its own waits for the common one, in C",
@@ -556,7 +561,7 @@ MUTATIONS = [
         "                return False",
         "            if error.status == engine.BUSY:\n"
         "                return True",
-        "tests/test_processes.py",
+        "tests/processes/test_processes.py",
     ),
     Mutation(
         "a slice goes on when its time is up",
@@ -656,7 +661,7 @@ MUTATIONS = [
         "src/websession/disk/ledger.py",
         "        if self._changed:",
         "        if False:",
-        "tests/test_format.py",
+        "tests/disk/test_format.py",
     ),
     Mutation(
         "whoever knew no limit does not look again",
@@ -670,7 +675,7 @@ MUTATIONS = [
         "src/websession/disk/ledger.py",
         "        if self._good:\n            self._save(_CREATE, name)",
         "        if True:\n            self._save(_CREATE, name)",
-        "tests/test_concurrency.py",
+        "tests/processes/test_concurrency.py",
     ),
     # Deletion
     Mutation(
@@ -680,14 +685,14 @@ MUTATIONS = [
         "        status = ws_file_named(AT_FDCWD, path, info);\n"
         "    if (status != WS_OK)\n        return status;\n",
         "    if (status != WS_OK)\n        return status;\n",
-        "tests/test_concurrency.py",
+        "tests/processes/test_concurrency.py",
     ),
     Mutation(
         "a deleted session can be written, in Python",
         PY,
         "                info.st_nlink != 1 and not file.is_named(path)",
         "                False",
-        "tests/test_concurrency.py",
+        "tests/processes/test_concurrency.py",
     ),
     Mutation(
         "a removal is not made durable",
@@ -1121,7 +1126,7 @@ MUTATIONS = [
         "src/websession/web/cookie.py",
         "_MOST_VALUES = 4",
         "_MOST_VALUES = 400",
-        FUZZ + " tests/test_cookie.py",
+        FUZZ + " tests/unit/test_cookie.py",
     ),
     # What is shown
     Mutation(
@@ -1185,7 +1190,7 @@ MUTATIONS = [
         "src/websession/disk/root.py",
         "self.shown = printable(os.fsdecode(self.root))",
         "self.shown = os.fsdecode(self.root)",
-        "tests/test_opening.py",
+        "tests/disk/test_opening.py",
     ),
     Mutation(
         "a disk without a journal is as good as others",
@@ -1206,21 +1211,21 @@ MUTATIONS = [
         "src/websession/exceptions.py",
         "        holder = printable(holder)\n",
         "",
-        "tests/test_websession.py",
+        "tests/session/test_websession.py",
     ),
     Mutation(
         "the holder of a lock is shown in any length",
         "src/websession/exceptions.py",
         "if len(holder) > _LONGEST_HOLDER",
         "if False",
-        "tests/test_websession.py",
+        "tests/session/test_websession.py",
     ),
     Mutation(
         "the note of a lock's holder is of any length",
         "src/websession/disk/lock.py",
         "[:_LONGEST_LABEL]",
         "",
-        "tests/test_processes.py",
+        "tests/processes/test_processes.py",
     ),
     Mutation(
         "a file is left when the first write fails, in C",
@@ -1331,35 +1336,35 @@ MUTATIONS = [
         "src/websession/web/session.py",
         "        self._use()\n        return self._is_new",
         "        return self._is_new",
-        "tests/test_session.py",
+        "tests/web/test_session.py",
     ),
     Mutation(
         "a session has not ended until it is used",
         "src/websession/web/session.py",
         "        self._use()\n        return self._ended",
         "        return self._ended",
-        "tests/test_session.py",
+        "tests/web/test_session.py",
     ),
     Mutation(
         "a body that is made later says no Vary",
         "src/websession/web/session.py",
         "return self.accessed or (not is_made and self.has_cookie)",
         "return self.accessed",
-        "tests/test_wsgi.py",
+        "tests/web/test_wsgi.py",
     ),
     Mutation(
         "every body is made before it is sent",
         "src/websession/web/body.py",
         "    return body is None or isinstance(",
         "    return True or isinstance(",
-        "tests/test_wsgi.py",
+        "tests/web/test_wsgi.py",
     ),
     Mutation(
         "what is written the old way says no Vary",
         "src/websession/wsgi.py",
         "            self._begin(False)",
         "            self._begin(True)",
-        "tests/test_wsgi.py",
+        "tests/web/test_wsgi.py",
     ),
     Mutation(
         "a stream of CherryPy says no Vary",
@@ -1438,7 +1443,7 @@ MUTATIONS = [
         '        """In a child, which has no thread but this one."""\n'
         "        self._lock = RLock()\n",
         "",
-        INHERITED + " tests/test_mapping.py",
+        INHERITED + " tests/session/test_mapping.py",
     ),
     Mutation(
         "a version is new only after the change, over a mapping",
@@ -1535,14 +1540,14 @@ MUTATIONS = [
         "        except BaseException:\n"
         "            raise\n"
         "        return answer.send(body)",
-        "tests/test_wsgi.py",
+        "tests/web/test_wsgi.py",
     ),
     Mutation(
         "half a response keeps the lock, under WSGI",
         "src/websession/wsgi.py",
         "        finally:\n            self._answer.end()",
         "        finally:\n            pass",
-        "tests/test_wsgi.py",
+        "tests/web/test_wsgi.py",
     ),
     Mutation(
         "what cannot be stored keeps the lock, under WSGI",
@@ -1553,7 +1558,7 @@ MUTATIONS = [
         "            session.commit(is_made)\n"
         "        finally:\n"
         "            pass",
-        "tests/test_wsgi.py",
+        "tests/web/test_wsgi.py",
     ),
     Mutation(
         "what cannot be read keeps the lock",
@@ -1562,14 +1567,14 @@ MUTATIONS = [
         "            self.unlock()\n"
         "            raise",
         "        except BaseException:\n            raise",
-        "tests/test_wsgi.py",
+        "tests/web/test_wsgi.py",
     ),
     Mutation(
         "a session that could not be read is an empty one",
         "src/websession/web/loading.py",
         "            self._data = None\n            raise",
         "            raise",
-        "tests/test_wsgi.py",
+        "tests/web/test_wsgi.py",
     ),
     Mutation(
         "who is cancelled while he waits keeps the lock, under ASGI",
@@ -1587,28 +1592,28 @@ MUTATIONS = [
         '                raise SessionRenewed(self._id or "")\n'
         "            return",
         "            return",
-        "tests/test_session.py",
+        "tests/web/test_session.py",
     ),
     Mutation(
         "IDs may have what ends a cookie",
         "src/websession/web/manager.py",
         "        check_id_chars(self.sessions.session_id_chars)\n",
         "",
-        "tests/test_cookie.py",
+        "tests/unit/test_cookie.py",
     ),
     Mutation(
         "a quotation mark may be in a cookie",
         "src/websession/web/cookie.py",
         "frozenset(' \",;\\\\')",
         "frozenset(' ,;\\\\')",
-        "tests/test_cookie.py",
+        "tests/unit/test_cookie.py",
     ),
     Mutation(
         "what is too large is a fault of the system's, in the middleware",
         "src/websession/web/refusal.py",
         "REFUSED = (MaxSessionCountExceeded, SessionTooLarge)",
         "REFUSED = (MaxSessionCountExceeded,)",
-        "tests/test_wsgi.py",
+        "tests/web/test_wsgi.py",
     ),
     Mutation(
         "what is too large may be tried again",
@@ -1616,7 +1621,7 @@ MUTATIONS = [
         "    if isinstance(error, SessionTooLarge):\n"
         "        return _TOO_LARGE\n",
         "",
-        "tests/test_wsgi.py",
+        "tests/web/test_wsgi.py",
     ),
     Mutation(
         "nobody is told which session is too large",
@@ -1624,7 +1629,7 @@ MUTATIONS = [
         '            self._manager.emit("too-large", session_id, '
         "str(error))\n",
         "",
-        "tests/test_wsgi.py",
+        "tests/web/test_wsgi.py",
     ),
     Mutation(
         "what is too large on the loop is a fault of the system's",
@@ -1638,7 +1643,7 @@ MUTATIONS = [
         "src/websession/stores/sizes.py",
         "reverse=True",
         "reverse=False",
-        "tests/test_wsgi.py",
+        "tests/web/test_wsgi.py",
     ),
     Mutation(
         "Django answers with 500 to what is too large",
@@ -2039,7 +2044,7 @@ MUTATIONS = [
         "src/websession/web/session.py",
         "        if not self._draft.is_base(before):\n",
         "        if True:\n",
-        "tests/test_merge.py",
+        "tests/unit/test_merge.py",
     ),
     Mutation(
         "a cookie outlasts a session that is permanent no more",

@@ -14,7 +14,7 @@ from datetime import datetime
 # Not inside an operation:
 import filelock  # noqa: F401
 
-from conftest import Clock
+from clocks import Clock
 from websession import (
     CorruptData,
     FileStore,

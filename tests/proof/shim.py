@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import missing
+from machine import missing
 
 __all__ = ["shimmed"]
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 import websession
-from conftest import NO_EXTENSION, Clock
+from clocks import Clock
 from effort import effort
+from machine import NO_EXTENSION
 from support import Child, in_thread_of
 from websession import FileStore, InvalidSessionId, WebSession
 

@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import NO_EXTENSION, missing
 from effort import effort
+from machine import NO_EXTENSION, missing
 from websession import (
     FileStore,
     SessionException,

@@ -12,9 +12,9 @@ import time
 
 import pytest
 
-from conftest import NO_EXTENSION
 from effort import effort
 from histories import ABSENT, Done, linearizable
+from machine import NO_EXTENSION
 from support import in_processes
 from websession import FileStore, GenerateIDError, InvalidSessionId, WebSession
 

@@ -23,8 +23,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from conftest import NO_EXTENSION, Clock
+from clocks import Clock
 from effort import LONG, effort
+from machine import NO_EXTENSION
 from websession import (
     FileStore,
     InvalidSessionId,

@@ -1,7 +1,7 @@
 """
 What has gone wrong in comparable stores, tried here. Each test names the case
-that it is about; the others of SECURITY.md are in test_hostile_files.py,
-test_opening.py, test_cookie.py and test_wsgi.py.
+that it is about; the others of SECURITY.md are in disk/test_hostile_files.py,
+disk/test_opening.py, unit/test_cookie.py and web/test_wsgi.py.
 """
 
 from __future__ import annotations
@@ -213,7 +213,9 @@ def test_no_randomness_no_id(make_store, monkeypatch):
     """The fallback of a CSPRNG is an error, never something weaker."""
     store = make_store()
     if store.backend != "python":
-        pytest.skip("the C part asks the kernel itself; see test_backend.py")
+        pytest.skip(
+            "the C part asks the kernel itself; see unit/test_backend.py"
+        )
 
     def fail(size):
         raise NotImplementedError("no source of randomness")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import NO_EXTENSION
 from effort import effort
+from machine import NO_EXTENSION
 from support import in_processes, open_descriptors, session_files
 from websession import FileStore, InvalidSessionId, SessionExpired, WebSession
 

@@ -16,10 +16,10 @@ import time
 
 import pytest
 
-from conftest import missing
+from machine import missing
+from mounting import mounted
+from raw_records import NAME, finished, simple
 from support import Child, file_of, stopped_writer, until
-from test_disk import mounted
-from test_record import NAME, finished, simple
 from websession import (
     FileStore,
     SessionBusy,

@@ -1,21 +1,16 @@
-"""
-Which record may follow which: `rules.tsv`, on every implementation of it.
-"""
+"""The rows of `rules.tsv`, with records instead of words."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
-from test_record import CREATED, KEYRING, NAME, backend_module, finished, put
+from raw_records import CREATED, KEYRING, NAME, finished
 from websession import engine
 from websession.record import pack_successor, version_of
 
-__all__ = ["backend_module"]
-
-LINES = Path(__file__).with_name("rules.tsv").read_text().splitlines()
+TABLE = Path(__file__).resolve().parent.parent / "rules.tsv"
+LINES = TABLE.read_text().splitlines()
 ROWS = [line.split("\t") for line in LINES if not line.startswith("#")][1:]
 
 
@@ -56,22 +51,3 @@ def rule(row):
         (CREATED + float(now), float(idle), float(lifetime)),
         getattr(engine, outcome),
     )
-
-
-@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
-def test_may_this_record_follow_that_one(row, backend_module, tmp_path):
-    live, new, expected, limits, outcome = rule(row)
-    where = put(tmp_path / "session", live)
-    found, header = backend_module.commit(
-        where, NAME, new, expected, *limits, 0, 0.0
-    )
-    assert found == outcome
-    there = backend_module.read(where, NAME, 0.0)
-    assert header == version_of(there)
-    assert there == (finished(new, 8) if outcome == engine.OK else live)
-
-
-def test_every_outcome_has_a_row():
-    outcomes = {row[-1] for row in ROWS}
-    assert outcomes == {"OK", "CONFLICT", "EXPIRED", "SUPERSEDED"}
-    assert len(ROWS) > 30

@@ -16,7 +16,7 @@ from wsgiref.validate import validator
 import pytest
 
 from client import at_once
-from conftest import missing
+from machine import missing
 from support import file_of, session_files
 from websession import FileStore, SessionStoreError, WebSession
 from websession.ids import handle

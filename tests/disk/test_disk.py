@@ -13,9 +13,11 @@ import shutil
 import subprocess
 import sys
 
+import filelock  # noqa: F401  another user may not be able to read it
 import pytest
 
-from conftest import missing
+from machine import missing
+from mounting import mounted
 from support import Child, file_of, open_descriptors, session_files
 from websession import (
     FileStore,
@@ -25,20 +27,6 @@ from websession import (
 )
 from websession.admin.inspector import Inspector
 from websession.ids import handle
-
-
-@contextlib.contextmanager
-def mounted(path, options, kind="tmpfs", source="none"):
-    path.mkdir()
-    command = ["mount", "-t", kind, "-o", options, str(source), str(path)]
-    done = subprocess.run(command, capture_output=True)
-    if done.returncode:
-        missing(f"the right to mount {kind} (root), and a kernel that has it")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
-
 
 # What makes a file system in a file, of how many MiB, and where it is full: of
 # data, or of names.

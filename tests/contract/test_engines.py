@@ -6,9 +6,9 @@ import pytest
 
 from contract.engine import EngineContract, draft
 from memory import memory_engine
+from raw_records import NAME
+from rules import ROWS, rule
 from support import file_of
-from test_record import NAME
-from test_rules import ROWS, rule
 from websession.disk.engine import DiskEngine
 from websession.ids import handle
 from websession.keyring import Keyring

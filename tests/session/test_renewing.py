@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import websession
-from conftest import NO_EXTENSION, Clock
+from clocks import Clock
+from machine import NO_EXTENSION
 from support import Child, file_of, session_files
 from websession import (
     FileStore,

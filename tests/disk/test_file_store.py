@@ -119,7 +119,7 @@ def test_cross_check_variables_may_be_anything_that_serialises(make_session):
 
 
 def test_a_store_reads_what_the_other_backend_wrote(root):
-    from conftest import NO_EXTENSION
+    from machine import NO_EXTENSION
     from websession import FileStore
 
     if NO_EXTENSION:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import missing
+from machine import missing
 from support import session_files, started
 
 pytestmark = pytest.mark.browser

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import missing
+from machine import missing
 from support import session_files, started, stop, until
 from websession.cli import main
 from websession.demo import cgi_app, load, on_uwsgi, selftest

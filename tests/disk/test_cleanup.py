@@ -11,9 +11,9 @@ import threading
 
 import pytest
 
-from conftest import NO_EXTENSION
+from machine import NO_EXTENSION
+from raw_records import NAME, finished, simple
 from support import file_of, session_files, until
-from test_record import NAME, finished, simple
 from websession import CleanUpThread, FileStore, WebSession
 from websession.disk import backend as backends
 from websession.disk import sweep

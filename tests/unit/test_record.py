@@ -12,6 +12,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from raw_records import (
+    CREATED,
+    KEYRING,
+    NAME,
+    SECRET,
+    STORE_ID,
+    finished,
+    put,
+    simple,
+)
 from websession import (
     CorruptData,
     SessionBusy,
@@ -34,30 +44,7 @@ settings.register_profile(
 )
 properties = settings.get_profile("websession")
 
-NAME = b"94eb7a80f07d44a42dd084010bb524c9"
-STORE_ID = bytes(range(16))
-SECRET = bytes(range(32, 64))
-KEYRING = Keyring([SECRET], STORE_ID)
 HEADER = struct.Struct("<4sIQddIIBB2sI16s")
-
-CREATED = 1700000000.0
-
-
-@pytest.fixture(scope="module", params=["c", "python"])
-def backend_module(request):
-    if (
-        request.param == "c"
-        and os.environ.get("WEBSESSION_TEST_NO_EXTENSION") == "1"
-    ):
-        pytest.skip("WEBSESSION_TEST_NO_EXTENSION is set")
-    return backends.choose(request.param)
-
-
-@pytest.fixture(scope="module")
-def both():
-    if os.environ.get("WEBSESSION_TEST_NO_EXTENSION") == "1":
-        pytest.skip("WEBSESSION_TEST_NO_EXTENSION is set")
-    return backends.choose("c"), backends.choose("python")
 
 
 @pytest.fixture(scope="module")
@@ -66,28 +53,8 @@ def path(tmp_path_factory):
     return tmp_path_factory.mktemp("record") / "session"
 
 
-def put(path, content, mode=0o600):
-    """Puts a file there, in place of the one before."""
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_bytes(content)
-    path.chmod(mode)
-    return os.fsencode(path)
-
-
-def finished(raw, sequence=1, name=NAME):
-    """A record as a backend leaves it: with sequence number and CRC."""
-    rest = struct.pack("<Q", sequence) + raw[16:]
-    crc = zlib.crc32(rest, zlib.crc32(name))
-    return raw[:4] + struct.pack("<I", crc) + rest
-
-
 def patched(raw, offset, content):
     return raw[:offset] + content + raw[offset + len(content) :]
-
-
-def simple(data=b"data", stored=CREATED, env=b"env", supersede=b""):
-    return KEYRING.pack(NAME, CREATED, stored, env, data, 2, supersede)
 
 
 def outcome(call, *args):

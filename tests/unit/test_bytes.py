@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from test_layers import modules
+from source_tree import modules
 
 # What handles records, or may be tempted to.
 ROOMS = ("admin", "disk", "stores", "engine", "keyring", "session")

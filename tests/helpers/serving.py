@@ -17,7 +17,7 @@ from pathlib import Path
 import filelock
 
 import websession
-from conftest import missing
+from machine import missing
 from support import started, until
 from websession.demo import on_uwsgi
 
@@ -140,11 +140,11 @@ def running(command, root, site, environment=None):
 
 def environment_of(sessions):
     """Where a probe finds the sessions, and what it imports."""
-    tests = Path(__file__).parent
-    frameworks = tests / "frameworks"
+    helpers = Path(__file__).resolve().parent
+    frameworks = helpers.parent / "frameworks"
     # The same code as in the tests, which need not be what is installed.
     ours = Path(websession.__file__).parents[1]
-    places = [tests, frameworks, frameworks / "probes", ours]
+    places = [helpers, frameworks, frameworks / "probes", ours]
     return {
         "PROBE_SESSIONS": str(sessions),
         "PYTHONPATH": os.pathsep.join(map(str, places)),
