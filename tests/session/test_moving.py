@@ -283,11 +283,12 @@ class Stopped:
         self.lines = 0
 
     def __enter__(self):
+        self._before = sys.gettrace()
         sys.settrace(self._trace)
         return self
 
     def __exit__(self, *exc):
-        sys.settrace(None)
+        sys.settrace(self._before)
 
     def _trace(self, frame, event, _):
         if frame.f_code.co_filename not in self._files:
