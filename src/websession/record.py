@@ -302,7 +302,7 @@ def stored_at(record: bytes) -> float:
 def origin_of(record: bytes) -> tuple[float, bytes, int]:
     """Creation time, env and idle limit of a record."""
     created, _, env_len, _, flags, idle = unpack_origin(record)
-    at = env_at(flags)
+    at = env_at(flags) if flags else HEADER_LENGTH
     return created, record[at : at + env_len], idle
 
 

@@ -216,9 +216,13 @@ class DiskEngine(Engine):
         """See `Engine.commit`."""
         if timeout is None:
             timeout = self.timeout
-        record = self._pack(address.handle, *draft)
+        # Written out: a call with *draft would cost more than all of this.
+        created, stored, env, data, number, block, own = draft
+        record = self._pack(
+            address.handle, created, stored, env, data, number, block, own
+        )
         now, idle, lifetime = limits
-        if draft[-2]:  # a successor: it does not count as a session any more
+        if block:  # a successor: it does not count as a session any more
             outcome, header = self.sessions.supersede(
                 address.handle,
                 lambda: self._write(

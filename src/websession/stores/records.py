@@ -319,7 +319,7 @@ class RecordStore(SessionStore):
     ) -> object:
         """Sets the time and nothing else; the new version, or None."""
         now = limits[0]
-        deadline = self._deadline(None)
+        deadline: Deadline | None = None
         while True:
             old = self._current(known, now)
             header = old[VERSION]
@@ -332,6 +332,7 @@ class RecordStore(SessionStore):
                 return written
             if outcome != CONFLICT:
                 self._refuse(known, outcome, now)
+            deadline = deadline or self._deadline(None)
             deadline.check()
 
     @loud
@@ -454,6 +455,6 @@ def _again(
     created, stored, env_len, number, flags, idle = unpack_origin(old)
     env = data = b""
     if whole:
-        at = env_at(flags)
+        at = env_at(flags) if flags else HEADER_LENGTH
         env, data = old[at : at + env_len], old[at + env_len :]
     return created, later(now, stored), env, data, number, block, idle
