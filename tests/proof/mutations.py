@@ -2113,6 +2113,13 @@ MUTATIONS = [
         "            and kind.readSession is not None\n",
         ASGI,
     ),
+    Mutation(
+        "a stop is lost while a worker of the demo is made",
+        "src/websession/demo/on_wsgiref.py",
+        "    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)\n",
+        "",
+        "tests/test_demo_command.py -k not_lost",
+    ),
 ]
 
 
