@@ -2151,6 +2151,13 @@ MUTATIONS = [
         "BadSessionId(session_id)",
         FOR_WEB,
     ),
+    Mutation(
+        "a stop is lost while a worker of the demo is made",
+        "src/websession/demo/on_wsgiref.py",
+        "    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)\n",
+        "",
+        "tests/servers/test_demo_command.py -k not_lost",
+    ),
 ]
 
 

@@ -282,5 +282,22 @@ def test_a_killed_worker_of_wsgiref_is_replaced(environment):
         assert len(set(workers)) == 2
 
 
+def test_a_stop_while_a_worker_is_made_is_not_lost():
+    code = (
+        "import os, signal, socket\n"
+        "from websession.demo import on_wsgiref\n"
+        "stop = lambda: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "os.register_at_fork(before=stop)\n"
+        "listener = socket.create_server(('127.0.0.1', 0))\n"
+        "print(on_wsgiref.run(None, '', listener, 1, lambda: None))\n"
+        "listener.close()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
 def is_running(pid):
     return Path(f"/proc/{pid}/cmdline").exists()

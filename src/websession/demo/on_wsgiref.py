@@ -20,6 +20,8 @@ __all__ = ["MISSING", "available", "run"]
 
 MISSING = ""
 
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def available() -> bool:
     """It always is."""
@@ -41,12 +43,12 @@ def run(
     pids: set[int] = set()
     try:
         while len(pids) < workers:
-            pids.add(_fork(app, listener))
+            _add(pids, app, listener)
         announce()
         while True:
             pid, _ = os.wait()
             pids.remove(pid)
-            pids.add(_fork(app, listener))
+            _add(pids, app, listener)
     except KeyboardInterrupt:
         return 0
     finally:
@@ -58,12 +60,25 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _end(pids: set[int]) -> None:
-    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+    for number in _STOPS:
         signal.signal(number, signal.SIG_IGN)
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     for pid in pids:
         os.waitpid(pid, 0)
+
+
+def _add(
+    pids: set[int], app: WSGIApplication, listener: socket.socket
+) -> None:
+    """Makes a worker, and notes it."""
+    # Held back: what a handler raises while a fork is prepared is lost, and
+    # what it raises before the worker is noted leaves that alone.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        pids.add(_fork(app, listener))
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 def _fork(app: WSGIApplication, listener: socket.socket) -> int:
@@ -73,6 +88,7 @@ def _fork(app: WSGIApplication, listener: socket.socket) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent's business
         for number in signal.SIGTERM, signal.SIGHUP:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         try:
             _work(app, listener)
         finally:
