@@ -36,7 +36,9 @@ PROJECT = HERE.parent.parent
 CORPUS = sorted((HERE / "fuzz" / "corpus").iterdir())
 SECONDS = effort(5, 600)
 NAME = b"94eb7a80f07d44a42dd084010bb524c9"
-PARTS = ("bytes.c", "crc.c", "files.c", "slots.c", "session.c", "wipe.c")
+PARTS = (
+    "crc.c", "files.c", "operations.c", "rules.c", "slots.c", "wipe.c"
+)  # fmt: skip
 
 
 def outcome(backend, path):

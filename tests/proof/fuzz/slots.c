@@ -2,8 +2,8 @@
  * libFuzzer's target for the C part: any bytes as a session file.
  *
  *     clang -g -O1 -fsanitize=fuzzer,address,undefined -Icsrc
- *         -Ibuild/generated tests/proof/fuzz/slots.c csrc/bytes.c csrc/crc.c
- *         csrc/files.c csrc/slots.c csrc/session.c -o slots
+ *         -Ibuild/generated tests/proof/fuzz/slots.c csrc/crc.c
+ *         csrc/files.c csrc/operations.c csrc/rules.c csrc/slots.c csrc/wipe.c -o slots
  *     ./slots -max_len=70000 corpus tests/proof/fuzz/corpus
  *
  * The first byte chooses what is done. The checksum of the slots is put right
