@@ -9,7 +9,7 @@ __all__ = [
     "ID_LENGTH",
     "LIFETIME",
     "SESSION_CROSSCHECKVARS",
-    "limit",
+    "checked_limit",
     "own_limit",
 ]
 
@@ -53,7 +53,7 @@ updates): choose what fits the application with ``crossCheckVars``.
 _LONGEST_IDLE = 2**32 - 1  # 136 years
 
 
-def limit(name: str, value: float | None) -> float:
+def checked_limit(name: str, value: float | None) -> float:
     """The value, with None as 0; ValueError if it is no limit at all."""
     if value is None:
         return 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 
 from . import ids
+from .engine import loud
 from .exceptions import (
     BadSessionId,
     CorruptData,
@@ -21,11 +22,10 @@ from .limits import (
     IDLE,
     LIFETIME,
     SESSION_CROSSCHECKVARS,
-    limit,
+    checked_limit,
     own_limit,
 )
 from .record import SessionRecord
-from .regenerating import regenerate
 from .stores.base import KEEP, ClosedStore, SessionStore
 from .updating import doing, store_inside, strand, update
 
@@ -33,6 +33,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from types import ModuleType
     from typing import Any
 
     from typing_extensions import Self
@@ -45,6 +46,14 @@ __all__ = ["SESSION_CROSSCHECKVARS", "WebSession"]
 _CREATED = "_created_"
 # How many IDs are drawn for a new session, when those before were in use.
 _TRIES = 3
+
+
+@loud
+def _regenerating() -> ModuleType:
+    """Not imported by requests without a log-in, under CGI."""
+    from . import regenerating
+
+    return regenerating
 
 
 class WebSession:
@@ -121,15 +130,17 @@ class WebSession:
         self.sessiondict, self._store, self._is_mapping = self._open(dictobj)
         self.serializer = self._store.serializer
         self._draw_id = self._store.draw_id
-        self.expireDeactivate = limit("expireDeactivate", expireDeactivate)
-        self.expireRemove = limit("expireRemove", expireRemove)
-        self.maxLifetime = limit("maxLifetime", maxLifetime)
+        self.expireDeactivate = checked_limit(
+            "expireDeactivate", expireDeactivate
+        )
+        self.expireRemove = checked_limit("expireRemove", expireRemove)
+        self.maxLifetime = checked_limit("maxLifetime", maxLifetime)
         self.crossCheckVars = (
             SESSION_CROSSCHECKVARS
             if crossCheckVars is None
             else tuple(crossCheckVars)
         )
-        limit("maxSessionCount", maxSessionCount)
+        checked_limit("maxSessionCount", maxSessionCount)
         self.maxSessionCount = maxSessionCount
         self.sessionCounter = 0
         self._clock = clock
@@ -459,9 +470,10 @@ class WebSession:
         """
         self._validateSessionIdFormat(session_id)
         own_idle = None if idle is None else own_limit(idle)
-        return regenerate(
+        regenerated: str = _regenerating().regenerate(
             self, session_id, env, grace, readable, func, own_idle
         )
+        return regenerated
 
     def deleteSession(self, session_id: str) -> str:
         """

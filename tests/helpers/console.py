@@ -90,7 +90,9 @@ class Console:
             sys.stderr = open(2, "w", closefd=False)
             os.environ.clear()
             os.environ.update(self.environment)
-            backends.BACKEND = backends.choose().NAME
+            backend = os.environ["WEBSESSION_BACKEND"]
+            backends.default = backends.choose(backend)
+            backends.BACKEND = backends.default.NAME
             try:
                 status = main(list(map(str, arguments)))
             except SystemExit as end:

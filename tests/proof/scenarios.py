@@ -22,6 +22,7 @@ from websession import (
     WebSession,
 )
 from websession.cli import main, migrate  # noqa: F401
+from websession.disk import backend as backends
 from websession.disk import (  # noqa: F401
     ledger,
     lock,
@@ -487,7 +488,7 @@ class Migrate(Move):
 
     def ready(self, root, backend):
         def perform():
-            os.environ["WEBSESSION_BACKEND"] = backend
+            backends.default = backends.choose(backend)
             words = ["--from", "cherrypy", "--unsafe-pickle", "--move"]
             main(["migrate", str(root / "old"), str(root), *words])
 

@@ -252,6 +252,24 @@ def test_walk_finds_the_modules():
     } <= set(all_modules())
 
 
+def test_what_is_not_there_is_looked_for_once(tmp_path):
+    """An import that fails is not remembered by Python."""
+    code = HIDE + (
+        "import builtins\n"
+        "real, tried = builtins.__import__, []\n"
+        "def counting(name, *args):\n"
+        "    if 'native' in name or 'native' in str(args[2:3]):\n"
+        "        tried.append(name)\n"
+        "    return real(name, *args)\n"
+        "import websession\n"
+        "builtins.__import__ = counting\n"
+        f"websession.FileStore({str(tmp_path / 'store')!r})\n"
+        "assert websession.BACKEND == 'python'\n"
+        "assert tried == [], tried"
+    )
+    printed(code, backend="auto")
+
+
 def test_every_module_imports_alone():
     failed = {}
     modules = all_modules()

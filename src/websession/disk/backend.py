@@ -21,14 +21,18 @@ def choose(choice: str | None = None) -> ModuleType:
     The backend module of that name.
 
     Args:
-        choice: one of `CHOICES`; None: what ``WEBSESSION_BACKEND`` says.
+        choice: one of `CHOICES`; None: what ``WEBSESSION_BACKEND`` said when
+            the package was imported. It is looked for once: where C is not
+            there, an import that fails takes half a millisecond.
 
     Raises:
         ValueError: another name.
         ImportError: ``c`` was asked for and is not there.
     """
-    if choice is None:
-        choice = os.environ.get("WEBSESSION_BACKEND") or "auto"
+    return default if choice is None else _named(choice)
+
+
+def _named(choice: str) -> ModuleType:
     if choice not in CHOICES:
         raise ValueError(
             f"unknown backend {choice!r}; there are {', '.join(CHOICES)}"
@@ -46,5 +50,5 @@ def choose(choice: str | None = None) -> ModuleType:
     return operations
 
 
-default = choose()
+default = _named(os.environ.get("WEBSESSION_BACKEND") or "auto")
 BACKEND: str = default.NAME
