@@ -37,7 +37,13 @@ if TYPE_CHECKING:
 __all__ = ["WebSessionStorage"]
 
 _LOCK_TIMEOUT = 60.0
-_managers: dict[tuple[Any, ...], SessionManager] = {}
+_CHERRYPYS = {
+    "idle": "tools.sessions.timeout",
+    "lifetime": "tools.sessions.lifetime",
+    "serializer": "tools.sessions.serializer",
+}
+# With the settings that each was made of, which need not be hashable.
+_managers: list[tuple[tuple[Any, ...], SessionManager]] = []
 
 
 class _Session(DictSession):
@@ -75,7 +81,8 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
             whatever its activity. 0: none. None: 30 days, but none where
             ``timeout`` is longer than that.
         options: a dict of further arguments of `WebSession.for_web`, like
-            ``{"durability": "data"}``.
+            ``{"durability": "data"}``; what the settings above say is no part
+            of it.
         partitioned: whether the browser keeps a cookie for each site that
             embeds this one (CHIPS); it is secure and ``SameSite=None`` then.
     """
@@ -97,26 +104,30 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
 
     @property
     def _manager(self) -> SessionManager:
-        key = (
+        settings = (
             self.storage_path, self.serializer, self.timeout, self.lifetime,
-            repr(self.options),
+            self.options,
         )  # fmt: skip
-        if key not in _managers:
-            if self.storage_path is None:
-                raise RuntimeError(
-                    "where are the sessions to be? Set "
-                    "tools.sessions.storage_path to a directory"
-                )
-            sessions = as_websession(
-                self.storage_path,
-                self.options or {},
-                serializer=self.serializer,
-                idle=self.timeout * 60,
-                lifetime=self._lifetime(),
+        for made_of, manager in _managers:
+            if made_of == settings:
+                return manager
+        if self.storage_path is None:
+            raise RuntimeError(
+                "where are the sessions to be? Set "
+                "tools.sessions.storage_path to a directory"
             )
-            cookie = SessionCookie("id", secure=False)
-            _managers[key] = SessionManager(sessions, cookie=cookie)
-        return _managers[key]
+        sessions = as_websession(
+            self.storage_path,
+            self.options or {},
+            _CHERRYPYS,
+            serializer=self.serializer,
+            idle=self.timeout * 60,
+            lifetime=self._lifetime(),
+        )
+        cookie = SessionCookie("id", secure=False)
+        manager = SessionManager(sessions, cookie=cookie)
+        _managers.append((settings, manager))
+        return manager
 
     def _lifetime(self) -> float:
         if self.lifetime is None:

@@ -151,15 +151,11 @@ def _opened(
     age: int,
     lifetime: Any,
 ) -> WebSession:
-    for name, setting in _DJANGOS.items():
-        if name in options:
-            raise ImproperlyConfigured(
-                f"WEBSESSION_OPTIONS: {name} is what {setting} says"
-            )
     try:
         return as_websession(
             path,
             options,
+            _DJANGOS,
             serializer=_serializer(serializer),
             idle=age,
             lifetime=lifetime_in_seconds(lifetime),
@@ -167,7 +163,7 @@ def _opened(
     except (SessionStoreError, TypeError, ValueError) as error:
         what = str(error)
         if not what.startswith("WEBSESSION"):
-            what = f"WEBSESSION_PATH: {what}"
+            what = f"WEBSESSION_PATH or WEBSESSION_OPTIONS: {what}"
         raise ImproperlyConfigured(what) from error
 
 

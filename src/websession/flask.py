@@ -22,6 +22,7 @@ except ImportError as error:
 
 from . import _tagged_json
 from .exceptions import SessionException
+from .limits import checked_limit
 from .serializers import Serializer, naming
 from .web import refusal
 from .web.body import Body
@@ -67,6 +68,7 @@ class _Kept(JSONTag):
 _tagger = TaggedJSONSerializer()
 _tagger.register(_Kept)
 # The keys of a session that holds nothing.
+_IDLE = "PERMANENT_SESSION_LIFETIME"
 _NOTHING = ("_permanent",)
 
 
@@ -158,10 +160,6 @@ class WebSessionInterface(SessionInterface):
         on_event: Callable[[SessionEvent], object] = log_event,
         **options: Any,
     ) -> None:
-        if "idle" in options:
-            raise TypeError(
-                "idle is what PERMANENT_SESSION_LIFETIME says: set that"
-            )
         self._options = options
         self._given = sessions
         self._sessions = None if sessions is None else self._open(sessions)
@@ -173,7 +171,9 @@ class WebSessionInterface(SessionInterface):
 
     def _open(self, place: Any) -> WebSession:
         # At once, to say what is wrong with a directory; limits come later.
-        return as_websession(place, self._options, serializer=tagged_json)
+        return as_websession(
+            place, self._options, {"idle": _IDLE}, serializer=tagged_json
+        )
 
     def init_app(self, app: Flask) -> None:
         """
@@ -216,7 +216,7 @@ class WebSessionInterface(SessionInterface):
                 interval = config.get("WEBSESSION_TOUCH_INTERVAL")
             if sessions is not self._given:
                 idle = app.permanent_session_lifetime.total_seconds()
-                sessions.expireRemove = idle
+                sessions.expireRemove = checked_limit(_IDLE, idle)
                 sessions.maxLifetime = lifetime_in_seconds(lifetime)
             self._manager = SessionManager(
                 sessions,

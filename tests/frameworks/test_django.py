@@ -499,6 +499,18 @@ def test_a_damaged_session_is_an_empty_one(engine, root, caplog):
     assert "corrupt" in caplog.text or "unreadable" in caplog.text
 
 
+def test_what_another_program_keeps_there_is_not_overwritten(engine, root):
+    from websession.django import _manager
+
+    key = _manager().sessions.newSession(data=["a list"])
+    session = engine(key)
+    with pytest.raises(TypeError, match="list instead of a dict"):
+        session["a"] = 1
+    assert _manager().sessions.retrieveSession(key) == ["a list"]
+    key = _manager().sessions.newSession()
+    assert dict(engine(key).items()) == {}
+
+
 def test_the_path_may_be_a_session_store_or_a_websession(root):
     from websession.django import SessionStore
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import cherrypy
 import pytest
 from django.conf import settings as django_settings
@@ -60,8 +62,18 @@ ADAPTERS = {
     "wsgi": wsgi, "asgi": asgi, "bottle": in_bottle, "pyramid": in_pyramid,
     "flask": in_flask, "django": in_django, "cherrypy": in_cherrypy,
 }  # fmt: skip
-# Theirs is a setting of their own.
-WITHOUT_IDLE = {"flask", "django"}
+# What has a setting of its own, and the name of that.
+SETTINGS = {
+    "flask": {"idle": "PERMANENT_SESSION_LIFETIME"},
+    "django": {
+        "idle": "SESSION_COOKIE_AGE", "lifetime": "WEBSESSION_LIFETIME"
+    },
+    "cherrypy": {
+        "idle": "tools.sessions.timeout",
+        "lifetime": "tools.sessions.lifetime",
+        "serializer": "tools.sessions.serializer",
+    },
+}  # fmt: skip
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -85,12 +97,48 @@ def test_what_is_said_counts(name, root):
 
 
 def test_limits_are_keywords_unless_the_framework_has_its_own(name, root):
-    if name not in WITHOUT_IDLE:
+    settings = SETTINGS.get(name)
+    if settings is None:
         sessions = ADAPTERS[name](str(root), idle=55, lifetime=66).sessions
         assert (sessions.expireRemove, sessions.maxLifetime) == (55, 66)
-    else:
-        with pytest.raises((TypeError, ImproperlyConfigured), match="idle"):
-            ADAPTERS[name](str(root), idle=55)
+        return
+    for option, setting in settings.items():
+        with pytest.raises(
+            (TypeError, ImproperlyConfigured), match=f"{option} is .*{setting}"
+        ):
+            ADAPTERS[name](str(root), **{option: 55})
+    assert not root.exists()
+
+
+def test_a_limit_of_flasks_that_is_none_is_an_error(root):
+    app = Flask("app")
+    app.permanent_session_lifetime = timedelta(seconds=-1)
+    interface = WebSessionInterface(root)
+    with pytest.raises(ValueError, match="PERMANENT_SESSION_LIFETIME"):
+        interface.manager(app)
+
+
+def test_options_of_cherrypy_that_look_alike_are_told_apart(root):
+    """Nor need they be hashable, as a list of secrets is not."""
+
+    class Clock:
+        def __init__(self, now):
+            self.now = now
+
+        def __call__(self):
+            return self.now
+
+        def __repr__(self):
+            return "a clock"
+
+    secret = ["sixteen bytes and more"]
+    clocks = [Clock(1.7e9), Clock(1.8e9)]
+    found = [
+        in_cherrypy(str(root), clock=clock, secret=secret)
+        for clock in (*clocks, clocks[0])
+    ]
+    assert found[0] is found[2] is not found[1]
+    assert [each.sessions.now() for each in found[:2]] == [1.7e9, 1.8e9]
 
 
 def test_what_has_its_own_takes_none(name, root):

@@ -54,6 +54,7 @@ SOURCE = "src/websession/legacy/source.py"
 TRANSFER = "src/websession/admin/copy.py"
 DICT, SESSION = "tests/web/test_web_dict.py", "tests/web/test_session.py"
 FOR_WEB = "tests/session/test_for_web.py"
+OPTIONS = "tests/frameworks/test_options.py"
 WSGI, ASGI = "tests/web/test_wsgi.py", "tests/frameworks/test_asgi.py"
 RECORD = "tests/unit/test_record.py"
 HOSTILE = "tests/disk/test_hostile_files.py"
@@ -2084,7 +2085,7 @@ MUTATIONS = [
     Mutation(
         "a session that is busy is a failure, under ASGI",
         "src/websession/asgi.py",
-        "            if not await answer.is_busy(error):\n"
+        "            if not await answer.refuse_busy(error):\n"
         "                raise\n",
         "            raise\n",
         ASGI,
@@ -2131,11 +2132,39 @@ MUTATIONS = [
         FOR_WEB,
     ),
     Mutation(
-        "an adapter's own idle limit is not to be changed",
+        "an option wins over a framework's own setting",
         "src/websession/web/manager.py",
-        "**{**defaults, **options}",
-        "**{**options, **defaults}",
-        "tests/frameworks/test_options.py",
+        "    for name in settings.keys() & options.keys():\n",
+        "    for name in ():\n",
+        OPTIONS,
+    ),
+    Mutation(
+        "a limit of Flask's is not looked at",
+        "src/websession/flask.py",
+        "sessions.expireRemove = checked_limit(_IDLE, idle)\n",
+        "sessions.expireRemove = idle\n",
+        OPTIONS,
+    ),
+    Mutation(
+        "options of CherryPy are told apart by how they look",
+        "src/websession/cherrypy.py",
+        "            if made_of == settings:\n",
+        "            if repr(made_of) == repr(settings):\n",
+        OPTIONS,
+    ),
+    Mutation(
+        "C that is not there is looked for by each store",
+        "src/websession/disk/backend.py",
+        "    return default if choice is None else _named(choice)\n",
+        "    return _named(choice or 'auto')\n",
+        "tests/unit/test_backend.py",
+    ),
+    Mutation(
+        "what another program keeps is an empty session",
+        "src/websession/web/draft.py",
+        '    if data == "_created_":\n',
+        "    if True:\n",
+        DJANGO,
     ),
     Mutation(
         "sessions for the web live for ever",

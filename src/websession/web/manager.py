@@ -149,7 +149,10 @@ class SessionManager:
 
 
 def as_websession(
-    sessions: Any, options: Mapping[str, Any], **defaults: Any
+    sessions: Any,
+    options: Mapping[str, Any],
+    settings: Mapping[str, str] = {},
+    **defaults: Any,
 ) -> WebSession:
     """
     What an adapter was given: a `WebSession` as it is, or one with the safe
@@ -157,12 +160,16 @@ def as_websession(
 
     Args:
         options: of `WebSession.for_web`, as they were given.
-        defaults: the framework's own, for what is not among them; its
-            serialiser is for a path only.
+        settings: which of these the framework has settings of its own for,
+            and what they are called.
+        defaults: what those say, and the serialiser for a path.
 
     Raises:
-        TypeError: options for a `WebSession`, which has its own.
+        TypeError: options for a `WebSession`, which has its own, or for which
+            the framework has a setting.
     """
+    for name in settings.keys() & options.keys():
+        raise TypeError(f"{name} is what {settings[name]} says: set that")
     if isinstance(sessions, WebSession):
         if options:
             raise TypeError(
