@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from _operator import _compare_digest as compare_digest
 
-from .record import BEGIN, MAGIC, SUPERSEDED, pack_fields, signed_parts
+from .record import BEGIN, FLAG_SUPERSEDED, MAGIC, pack_fields, signed_parts
 
 try:
     from _blake2 import blake2b  # as in ids.py: leaner than hashlib
@@ -83,7 +83,7 @@ class Keyring:
             idle: the session's own idle limit, whole seconds; 0: none.
         """
         payload = supersede + env + data
-        flags = SUPERSEDED if supersede else 0
+        flags = FLAG_SUPERSEDED if supersede else 0
         fields = pack_fields(
             created, stored, len(env), len(data), serializer, flags, idle
         )

@@ -24,13 +24,13 @@ __all__ = [
     "BLOCKS",
     "CREATION",
     "FIELDS_ON",
+    "FLAG_SUPERSEDED",
     "HEADER_LENGTH",
     "MAGIC",
     "MARKS",
     "PAGE",
     "PLAIN",
     "SEQUENCE",
-    "SUPERSEDED",
     "VERSION",
     "Parts",
     "SessionInfo",
@@ -72,7 +72,7 @@ MAX_SLOTS = 20
 # The slots before this one are in the first page: there a record is written
 # with zeros up to the slot's end.
 IN_PAGE = 4
-SUPERSEDED = 1
+FLAG_SUPERSEDED = 1
 # Marks in the mode of a file, for those who do not read it: the count passes
 # over it; its modification time does not tell when it is over.
 MODE_SUPERSEDED, MODE_OWN_LIMIT = 0o100, 0o1000
@@ -123,7 +123,7 @@ MARKS = slice(_MARKS_AT, _MAC_AT)
 
 # The optional blocks between header and env, in the order of their flags.
 _SUPERSEDE = Struct("<d16s")
-BLOCKS = ((SUPERSEDED, _SUPERSEDE.size),)
+BLOCKS = ((FLAG_SUPERSEDED, _SUPERSEDE.size),)
 
 
 class SessionRecord(tuple[object, ...]):
@@ -290,7 +290,7 @@ def is_newer_format(header: bytes) -> bool:
 def has_unknown(record: bytes) -> bool:
     """Whether it holds what only a later version knows."""
     flags, reserved = record[41], record[42:44]
-    return bool(flags & ~SUPERSEDED or any(reserved))
+    return bool(flags & ~FLAG_SUPERSEDED or any(reserved))
 
 
 def stored_at(record: bytes) -> float:
@@ -308,7 +308,7 @@ def origin_of(record: bytes) -> tuple[float, bytes, int]:
 
 def is_superseded(record: bytes) -> bool:
     """Whether another ID has replaced that of the session."""
-    return bool(record[_MARKS_AT] & SUPERSEDED)
+    return bool(record[_MARKS_AT] & FLAG_SUPERSEDED)
 
 
 def holds_data(record: bytes) -> bool:
@@ -389,4 +389,4 @@ def right_mode(record: bytes) -> int:
     """The mode that a session's file has right after this was written."""
     flags, idle = unpack_marks(record)
     mode = MODE_OWN_LIMIT if idle else 0
-    return 0o600 | mode | (MODE_SUPERSEDED if flags & SUPERSEDED else 0)
+    return 0o600 | mode | (MODE_SUPERSEDED if flags & FLAG_SUPERSEDED else 0)

@@ -25,7 +25,6 @@ def _documented():
     text = textwrap.dedent(engine.Engine.__doc__)
     code = text.partition("::\n\n")[2].partition("\nAttributes:")[0]
     names = {
-        # Both have a SUPERSEDED: an outcome is meant.
         **vars(record), **vars(engine), **vars(threadlocks),
         "CorruptData": CorruptData,
         "MaxSessionCountExceeded": MaxSessionCountExceeded,

@@ -12,11 +12,10 @@ from fcntl import LOCK_EX
 from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
-from .. import engine
 from ..disk.plain.files import File, Outcome
 from ..disk.private import TEMPORARY
 from ..disk.root import COUNT, DAMAGED, KEY, LOCKS, MARKER
-from ..disk.sweep import set_aside
+from ..engine import DamagedFile
 from ..exceptions import CorruptData, SessionStoreError
 from ..record import MODE_SUPERSEDED, is_superseded, right_mode, stored_at
 
@@ -181,6 +180,7 @@ class Verifier:
         yield from self._count(number)
 
     def _session(self, path: bytes, name: bytes) -> Iterator[Finding]:
+        engine = self._store.engine
         try:
             info = os.lstat(path)
         except FileNotFoundError:
@@ -197,8 +197,8 @@ class Verifier:
             yield from self._empty(path, name, info)
             return
         try:
-            raw = self._store.backend.read(path, name, self._store.timeout)
-        except engine.DamagedFile:
+            raw = engine.inspect(engine.address(name))
+        except DamagedFile:
             yield from self._unreadable(path, name)
             return
         except (CorruptData, SessionStoreError) as error:
@@ -234,13 +234,8 @@ class Verifier:
 
     def _unreadable(self, path: bytes, name: bytes) -> Iterator[Finding]:
         if self._repair:
-            set_aside(
-                self._layout,
-                self._store.backend,
-                self._store.count,
-                name,
-                self._store.timeout,
-            )
+            engine = self._store.engine
+            engine.quarantine(engine.address(name))
             if os.path.lexists(path):
                 yield self._found(path, "is damaged, and cannot be moved")
                 return
@@ -272,10 +267,10 @@ class Verifier:
     def _attributes_locked(
         self, path: bytes, name: bytes
     ) -> Iterator[Finding]:
-        """The same when nobody else is at it, and put right."""
+        """What is wrong with them under the lock, and puts it right."""
         try:
             with File(path, os.O_RDONLY) as file:
-                file.lock(LOCK_EX, self._store.timeout)
+                file.lock(LOCK_EX, self._store.engine.timeout)
                 info = file.check()
                 if not file.is_named(path):
                     return
@@ -292,7 +287,7 @@ class Verifier:
             yield self._found(path, what, repair)
 
     def _count(self, number: int) -> Iterator[Finding]:
-        noted, there = self._store.count.audit(number, self._repair)
+        noted, there = self._store.engine.sessions.audit(number, self._repair)
         if noted != there:
             yield self._found(
                 self._layout.join(COUNT),

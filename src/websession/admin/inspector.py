@@ -77,10 +77,8 @@ class Inspector:
         timeout: longest wait for a lock, in seconds.
 
     Attributes:
+        engine: what everything is done through.
         layout: the directory.
-        count: the store's count.
-        backend: the module that reads and writes its files.
-        timeout: as passed.
 
     Raises:
         UnsafeStore, SessionStoreError: no store, or not one of this user.
@@ -105,9 +103,6 @@ class Inspector:
             existing=True,
         )
         self.layout = self.engine.layout
-        self.backend = self.engine.backend
-        self.count = self.engine.sessions
-        self.timeout = timeout
 
     # Looking
 
@@ -164,7 +159,7 @@ class Inspector:
                 yield found
 
     def sessions(self) -> Iterator[StoredSession]:
-        """The sessions in force, one shard after the other."""
+        """The live sessions, one shard after the other."""
         for number in range(self.layout.shards):
             for each in self.shard(number):
                 if not each.superseded:

@@ -66,7 +66,7 @@ class Census:
     """
     Attributes:
         now: when it was taken, seconds since the epoch.
-        sessions: in force.
+        sessions: live ones.
         superseded: that a new ID has replaced, and that read for a while.
         unreadable: whose files are damaged, of a newer format, or not ours.
         empty: files that somebody is about to fill, or crashed before that.

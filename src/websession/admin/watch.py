@@ -31,7 +31,7 @@ class Moment(NamedTuple):
 
     Attributes:
         when: seconds since the epoch.
-        sessions: in force; counted, or estimated from the directories that
+        sessions: live ones; counted, or estimated from the directories that
             were looked at.
         created: per second, since the last look.
         stored: sessions that were stored, per second, since the last look.
@@ -146,5 +146,5 @@ class Activity:
     def _count(self, estimate: float) -> int:
         store = self._store
         if os.path.exists(store.layout.join(COUNT)):
-            return store.count.total()
+            return store.engine.count()
         return round(estimate)

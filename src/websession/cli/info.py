@@ -67,7 +67,7 @@ def _as_json(store: Inspector, census: Census) -> dict[str, object]:
     last = note.last
     return {
         "path": os.fsdecode(store.layout.root),
-        "backend": store.backend.NAME,
+        "backend": store.engine.backend.NAME,
         **{
             name: _marked(store, name, "")
             for name in ("made", "key")
@@ -142,7 +142,7 @@ def _store(store: Inspector) -> dict[str, str]:
     return {
         "made": _marked(store, "made", "?"),
         "key": "the application's own" if key == b"application" else "in .key",
-        "backend": store.backend.NAME,
+        "backend": store.engine.backend.NAME,
         "directories": str(store.layout.shards),
     }
 

@@ -123,7 +123,7 @@ def add(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     if options.kind == "store":
         source = _store(options)
-        count, jobs = source.count.total(), _store_jobs(source, options)
+        count, jobs = source.engine.count(), _store_jobs(source, options)
     else:
         legacy = _legacy(options)
         count, jobs = _count(legacy), _legacy_jobs(legacy, options)

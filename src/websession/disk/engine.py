@@ -235,8 +235,6 @@ class DiskEngine(Engine):
                 address.path, address.handle, record, expected, now, idle,
                 lifetime, self._durability, timeout,
             )  # fmt: skip
-        if outcome == ABSENT:
-            self.layout.check()
         return outcome, header
 
     def remove(

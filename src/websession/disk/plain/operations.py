@@ -15,6 +15,7 @@ from zlib import crc32
 from ... import engine
 from ...record import (
     FIELDS_ON,
+    FLAG_SUPERSEDED,
     HEADER_LENGTH,
     IN_PAGE,
     MAGIC,
@@ -22,7 +23,6 @@ from ...record import (
     MODE_OWN_LIMIT,
     MODE_SUPERSEDED,
     SEQUENCE,
-    SUPERSEDED,
     VERSION,
     right_mode,
     slot_size,
@@ -137,7 +137,7 @@ def _mark(fd: int, mode: int, record: bytes, idle_before: int) -> None:
     flags, idle = unpack_marks(record)
     if idle and idle != idle_before:
         wanted |= MODE_OWN_LIMIT
-    if flags & SUPERSEDED:
+    if flags & FLAG_SUPERSEDED:
         wanted |= MODE_SUPERSEDED
     if wanted != mode:
         os.fchmod(fd, wanted & 0o7777)

@@ -12,10 +12,10 @@ from ... import engine
 from ...record import (
     CLOCK_SLACK,
     CREATION,
+    FLAG_SUPERSEDED,
     HEADER_LENGTH,
     MAX_SLOTS,
     SEQUENCE,
-    SUPERSEDED,
     VERSION,
     has_finite_times,
     is_expired,
@@ -65,7 +65,7 @@ def may_follow(
     if expected is not None and live[VERSION] != expected:
         return engine.CONFLICT
     created, stored, _, _, flags, own = unpack_origin(live)
-    if flags & SUPERSEDED:
+    if flags & FLAG_SUPERSEDED:
         return engine.SUPERSEDED
     if is_expired(created, stored, now, own or idle, lifetime):
         return engine.EXPIRED
