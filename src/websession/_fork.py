@@ -22,10 +22,10 @@ imports of other threads     are forgotten, and begin anew where the child
 ===========================  ==============================================
 
 These need nothing, since a fork finds them before or after a change and never
-within: `Tools.recent` and what a `SessionFile` remembers (immutable, replaced
+within: `Recall.recent` and what a `Recalled` remembers (immutable, replaced
 whole; the count of bytes may be off until it is emptied next), the pools of
 `disk.native` (what another thread had taken is lost), what is made when it is
-first needed (`FileStore._sweeps`, `Root.keyring`, `serializers._made`,
+first needed (`DiskEngine._sweeps`, `Layout.keyring`, `serializers._made`,
 `session_id_re`), counters. IDs and versions are drawn from the system. The
 locks of `logging` are its own business. Threads of `web.aio` belong to
 requests that are the parent's.

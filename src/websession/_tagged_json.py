@@ -104,7 +104,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _tagged(value: Any, path: Path) -> object:
-    """The same with everything tagged that JSON has no word for."""
+    """A value with everything tagged that JSON has no word for."""
     kind = type(value)
     if kind is int and value.bit_length() > _LONGEST_INT_BITS:
         raise TypeError(f"{_where(path)} is an int of too many digits")

@@ -141,7 +141,7 @@ class SessionMiddleware:
         try:
             await self._app(scope, receive, answer.send)
         except SessionBusy as error:
-            if not await answer.is_busy(error):
+            if not await answer.refuse_busy(error):
                 raise
         finally:
             if hold is not None:
@@ -256,7 +256,7 @@ class _Answer:
         ]
         return {**message, "headers": encoded}
 
-    async def is_busy(self, error: SessionBusy) -> bool:
+    async def refuse_busy(self, error: SessionBusy) -> bool:
         """
         Answers that it is to be tried again; False if the response has begun.
         """

@@ -329,7 +329,7 @@ class Swept:
     What a sweep of a shard found and did.
 
     Attributes:
-        live: sessions left in force (superseded ones are not counted).
+        live: sessions that are left, superseded ones not counted.
         removed: expired sessions deleted.
         reaped: abandoned empty files and superseded sessions deleted.
         busy: files that looked expired but were locked by somebody.

@@ -108,7 +108,7 @@ def get(serializer: str | Serializer) -> Serializer:
 
 def naming(dumps: Callable[[object], bytes]) -> Callable[[object], bytes]:
     """
-    The same function, with the key of a session in its TypeErrors.
+    A `dumps` that names the key of a session in its TypeErrors.
 
     Args:
         dumps: of a serialiser that raises TypeError for what it cannot keep.

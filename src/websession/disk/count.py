@@ -114,7 +114,7 @@ class SessionCount:
         return self._counted(name, counted, action)
 
     def supersede(self, name: bytes, action: Callable[[], T]) -> T:
-        """The same for a session that stops being counted."""
+        """Supersedes a session by `action`: it does not count from then on."""
 
         def counted(ledger: Ledger) -> T:
             ledger.announce_superseding(name)

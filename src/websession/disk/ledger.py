@@ -39,7 +39,7 @@ _NOTHING, _CREATE, _REMOVE, _SUPERSEDE = range(4)
 
 
 def _counts(info: os.stat_result) -> bool:
-    """A session in force: not empty, and not marked as superseded."""
+    """Whether a file counts: not empty, and not marked as superseded."""
     return info.st_size > 0 and not info.st_mode & 0o100
 
 
@@ -142,7 +142,7 @@ class Ledger:
         self._changed = False
 
     def _saves(self, kind: int, name: bytes = b"") -> bool:
-        """The same; False if the disk has no room for it."""
+        """Calls `_save`; False if the disk has no room for that."""
         try:
             self._save(kind, name)
         except OSError as error:

@@ -273,7 +273,7 @@ class Layout:
         make_directory(self.directory(name))
 
     def check_at_times(self) -> None:
-        """The same if that was not looked at within the last second."""
+        """Calls `check`, unless that was done within the last second."""
         if time.monotonic() - self._looked > _LOOK_INTERVAL:
             self.check()
 

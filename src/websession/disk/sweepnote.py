@@ -28,7 +28,7 @@ class Tally:
             since the epoch.
         removed: expired sessions deleted.
         reaped: superseded sessions and abandoned empty files deleted.
-        live: sessions left in force.
+        live: sessions that are left.
         damaged: unreadable session files met.
         failed: files on which a system call failed.
     """

@@ -1,5 +1,5 @@
 """
-Where sessions are kept: the `SessionStore` protocol and its implementations.
+Where sessions are kept: the base class `SessionStore` and its implementations.
 
 Imported on first use, since a CGI process pays for every import.
 """

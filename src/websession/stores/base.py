@@ -186,7 +186,7 @@ class SessionStore:
     ) -> object:
         """
         Makes the session lead to another one, until a time and only while
-        that is in force: with `SessionRenewed` instead of what it held. It
+        that is live: with `SessionRenewed` instead of what it held. It
         does not count as a session from then on, and nothing follows it.
 
         Args:
@@ -223,7 +223,12 @@ class SessionStore:
         raise NotImplementedError
 
     def sweep(self, now: float, idle: float, lifetime: float) -> int:
-        """Deletes expired sessions; how many. One bad one stops nothing."""
+        """
+        Deletes expired sessions. One that is bad stops nothing.
+
+        Returns:
+            How many; a store may count superseded ones among them or not.
+        """
         raise NotImplementedError
 
     def count(self) -> int:

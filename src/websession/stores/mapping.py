@@ -4,7 +4,7 @@ original: ``id -> (timestamp, data)`` and ``'__session_checkvars__' + id ->
 dict``.
 
 A mapping cannot exclude other processes: within one process everything holds
-that the protocol says, across processes only what the mapping itself does.
+that `SessionStore` says, across processes only what the mapping itself does.
 """
 
 from __future__ import annotations
@@ -172,8 +172,8 @@ class MappingStore(SessionStore):
 
     def _distance(self, env: CheckVars, now: float) -> int:
         """
-        How many new IDs lie between a superseded session and one in force; 0:
-        its time is over, or none is in force.
+        How many new IDs lie between a superseded session and a live one; 0:
+        its time is over, or none is live.
         """
         if env.until is None or now >= env.until:
             return 0
@@ -203,7 +203,7 @@ class MappingStore(SessionStore):
             raise InvalidSessionId(session_id)
         return timestamp, data, env
 
-    # The protocol
+    # What every store does
 
     def create(
         self,

@@ -173,6 +173,7 @@ class RecordStore(SessionStore):
     ) -> SessionRecord:
         """See `SessionStore.read`."""
         known = self._recent.get(session_id) or self._of(session_id)
+        # As `_raw` does it, written out on the way of every request.
         last = known.seen[0]
         raw = self._read(known.address, last, timeout)
         if raw is None:

@@ -1,5 +1,5 @@
 """
-What follows a session that has got a new ID: whether that is still in force,
+What follows a session that has got a new ID: whether that is still live,
 and how a log-out under the old ID ends all of it.
 
 Only for sessions that are superseded, so hardly ever imported.
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["delete", "distance"]
 
-# How many IDs in a row are looked at for one that is in force.
+# How many IDs in a row are looked at for one that is live.
 _LONGEST_CHAIN = 16
 
 
 def distance(engine: Engine, raw: bytes, now: float) -> int:
     """
-    How many new IDs lie between a superseded session and one in force: 1 if
-    its successor is that. 0: its time is over, or none is in force.
+    How many new IDs lie between a superseded session and a live one: 1 if its
+    successor is that. 0: its time is over, or none is live.
 
     Raises:
         CorruptData: one of those in between cannot be read.
@@ -47,7 +47,7 @@ def distance(engine: Engine, raw: bytes, now: float) -> int:
 def delete(engine: Engine, address: Any) -> bool:
     """
     Deletes a session that is superseded, and all that followed it, the last
-    one first: that is the one in force, without which the others do not read
+    one first: that is the live one, without which the others do not read
     either, whatever ends this halfway.
 
     Returns:
@@ -62,7 +62,7 @@ def delete(engine: Engine, address: Any) -> bool:
             break
         header, successor = _look(engine, address)
         if header and not successor:
-            # Marked, and the crash came before the record: in force.
+            # Marked, and the crash came before the record: live.
             outcome = engine.remove(address, header)
             if outcome != CONFLICT:
                 break

@@ -132,11 +132,6 @@ class Contents(LoadedContents):
         """Whether a session that is stored holds something else by now."""
         return self._draft.differs(self._data)
 
-    @property
-    def _checked_out(self) -> Draft:
-        assert self._draft is not None
-        return self._draft
-
     def _warn(self, what: str, exc_info: bool = False) -> None:
         """Says once what became of a change after the response had begun."""
         if what in self._warned:

@@ -32,8 +32,8 @@ def to_set(
     vary: str | None, cache_control: str | None, has_cookie: bool
 ) -> dict[str, str]:
     """
-    The same for response objects that have one value of each header: what
-    ``Vary`` and ``Cache-Control`` have to be.
+    What ``Vary`` and ``Cache-Control`` have to be, for response objects that
+    have one value of each header.
 
     Args:
         vary, cache_control: what they are; None: not there.
