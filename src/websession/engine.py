@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
     R = TypeVar("R")
-    Limits = tuple[float, float, float]
+    Limits = tuple[float, float, float, float]
     Draft = tuple[float, float, bytes, bytes, int, bytes, int]
 
 OK = 0
@@ -100,10 +100,12 @@ class Engine:
     session's ID, and no way back. An *address* is whatever an engine makes of
     a handle. A *draft* is what a record is made of: created, stored, env,
     data, number of their serialiser, block of the successor, own idle limit,
-    as `Keyring.pack` takes them. *Limits* are now, idle and lifetime in
-    seconds: a record is over, and absent to whoever writes, when it was stored
-    more than idle, or its own limit, or created more than lifetime seconds
-    before now; 0: no such limit. *Outcomes* are the numbers of this module.
+    as `Keyring.pack` takes them. *Limits* are now, idle, lifetime and remove,
+    in seconds: a record is over, and absent to whoever writes, when it was
+    stored more than idle, or its own limit, or created more than lifetime
+    seconds before now; nobody needs it any more when it was stored more than
+    remove seconds before; 0: no such limit. *Outcomes* are the numbers of this
+    module.
 
     A whole engine, in memory, for threads::
 
@@ -145,7 +147,7 @@ class Engine:
                     if live is None:
                         return ABSENT, b""
                     record = self._record(address, draft)
-                    outcome = may_follow(live, record, expected, *limits)
+                    outcome = may_follow(live, record, expected, *limits[:3])
                     if outcome == OK:
                         live = self._records[address] = record
                     return outcome, version_of(live)
@@ -170,10 +172,11 @@ class Engine:
                 return [each for each, raw in found if not is_superseded(raw)]
 
             def sweep(self, limits):
+                now, _, lifetime, remove = limits
                 over = [
                     (each, version_of(raw))
                     for each, raw in list(self._records.items())
-                    if is_over(raw, *limits)
+                    if is_over(raw, now, remove, lifetime)
                 ]
                 return sum(self.remove(*each) == OK for each in over)
 
@@ -290,7 +293,10 @@ class Engine:
         """Does a little of what `sweep` does, where it is time for it."""
 
     def sweep(self, limits: Limits) -> int:
-        """Removes records that are over; how many."""
+        """
+        Removes records that nobody needs any more: their lifetime is over, or
+        remove seconds, or their own idle limit; how many.
+        """
         raise NotImplementedError
 
     def handles(self, part: int) -> Iterable[bytes]:

@@ -9,8 +9,8 @@ __all__ = [
     "ID_LENGTH",
     "LIFETIME",
     "SESSION_CROSSCHECKVARS",
+    "checked_idle",
     "checked_limit",
-    "own_limit",
 ]
 
 # What is safe for a web site. OWASP and ASVS 5 want both limits on the server;
@@ -62,7 +62,7 @@ def checked_limit(name: str, value: float | None) -> float:
     return value
 
 
-def own_limit(idle: float) -> int:
+def checked_idle(idle: float) -> int:
     """
     A session's own idle limit in whole seconds; ValueError if it is none.
     """

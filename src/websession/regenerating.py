@@ -27,7 +27,7 @@ def regenerate(
     grace: float,
     readable: bool,
     func: Callable[[Any], Any] | None,
-    own_idle: int | None,
+    idle: int | None,
 ) -> str:
     """See `WebSession.regenerateSession`."""
     store = sessions._store
@@ -37,7 +37,7 @@ def regenerate(
         record.env if env is None else sessions._generateCrosscheckEnv(env),
         None,
         record.created,
-        record.idle if own_idle is None else own_idle,
+        record.idle if idle is None else idle,
     )
     deadline = time.monotonic() + LONGEST_UPDATE
     superseded: object = None
@@ -55,7 +55,7 @@ def regenerate(
                 )
             # Changed meanwhile: the change belongs to the new ID too.
             record = writable(sessions, session_id, env)
-            _take_over(sessions, new_id, record, func, own_idle)
+            _take_over(sessions, new_id, record, func, idle)
         if grace <= 0:
             # Only now, when it leads to the new one: a log-out in between
             # ends both, and a failure here is no loss.
@@ -82,15 +82,13 @@ def _supersede(
     Lets the old ID lead to the new one; its version from then on, or None if
     its session is not what was read any more.
     """
-    now = sessions.now()
+    limits = sessions._limits()
     return sessions._store.supersede(
         old_id,
         new_id,
-        now + max(0, grace),
+        limits[0] + max(0, grace),
+        limits,
         expected=record.version,
-        now=now,
-        idle=sessions.idleLimit(),
-        lifetime=sessions.maxLifetime,
         readable=readable and grace > 0,
     )
 
@@ -100,12 +98,12 @@ def _take_over(
     new_id: str,
     record: SessionRecord,
     func: Callable[[Any], Any] | None,
-    own_idle: int | None,
+    idle: int | None,
 ) -> None:
     """Stores under the new ID, which nobody knows yet, what is right."""
     sessions._commit(
         new_id,
         record.data if func is None else func(record.data),
         sessions._store.read(new_id, sessions.now()).version,
-        record.idle if own_idle is None else own_idle,
+        record.idle if idle is None else idle,
     )

@@ -22,8 +22,8 @@ from .limits import (
     IDLE,
     LIFETIME,
     SESSION_CROSSCHECKVARS,
+    checked_idle,
     checked_limit,
-    own_limit,
 )
 from .record import SessionRecord
 from .stores.base import KEEP, ClosedStore, SessionStore
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from .engine import Limits
     from .record import SessionInfo
     from .serializers import Serializer
 
@@ -386,10 +387,8 @@ class WebSession:
         Raises:
             As `storeSession`; `SessionBusy` after the timeout.
         """
-        own_idle = None if idle is None else own_limit(idle)
-        return self._commit(
-            session_id, session_data, version, own_idle, timeout
-        )
+        idle = None if idle is None else checked_idle(idle)
+        return self._commit(session_id, session_data, version, idle, timeout)
 
     def updateSession(
         self,
@@ -423,8 +422,8 @@ class WebSession:
                 another greenlet of this thread is in the middle of it.
         """
         self._validateSessionIdFormat(session_id)
-        own_idle = None if idle is None else own_limit(idle)
-        return update(self, session_id, func, env, own_idle)
+        idle = None if idle is None else checked_idle(idle)
+        return update(self, session_id, func, env, idle)
 
     def regenerateSession(
         self,
@@ -469,9 +468,9 @@ class WebSession:
                 it was.
         """
         self._validateSessionIdFormat(session_id)
-        own_idle = None if idle is None else own_limit(idle)
+        idle = None if idle is None else checked_idle(idle)
         regenerated: str = _regenerating().regenerate(
-            self, session_id, env, grace, readable, func, own_idle
+            self, session_id, env, grace, readable, func, idle
         )
         return regenerated
 
@@ -544,9 +543,7 @@ class WebSession:
         Returns:
             How many were removed.
         """
-        return self._store.sweep(
-            self.now(), self.expireRemove, self.maxLifetime
-        )
+        return self._store.sweep(self._limits())
 
     def now(self) -> float:
         """
@@ -725,13 +722,13 @@ class WebSession:
         already.
         """
         checkvars = self._generateCrosscheckEnv(env or {})
-        own_idle = own_limit(idle) if idle else 0
+        idle = checked_idle(idle) if idle else 0
         session_id = self._create(
             data,
             checkvars,
             self.maxSessionCount,
             None,
-            own_idle,
+            idle,
             session_id,
         )
         self.sessionCounter += 1
@@ -741,7 +738,7 @@ class WebSession:
         self,
         data: object,
         env: Mapping[str, Any],
-        limit: int | None,
+        cap: int | None,
         created: float | None = None,
         idle: int = 0,
         session_id: str | None = None,
@@ -753,12 +750,10 @@ class WebSession:
                 drawn,
                 data,
                 env,
-                now=self.now(),
+                self._limits(),
                 created=created,
-                limit=limit,
-                idle=self.expireRemove,
-                lifetime=self.maxLifetime,
-                own_idle=idle,
+                idle=idle,
+                cap=cap,
             ):
                 return drawn
         raise GenerateIDError(tries)
@@ -768,24 +763,27 @@ class WebSession:
         session_id: str,
         data: object,
         expected: object = None,
-        own_idle: int | None = None,
+        idle: int | None = None,
         timeout: float | None = None,
     ) -> object:
+        return self._store.commit(
+            session_id,
+            data,
+            self._limits(),
+            expected=expected,
+            idle=idle,
+            timeout=timeout,
+        )
+
+    def _limits(self) -> Limits:
+        """The time, and this object's limits, as its store takes them."""
         # On the way of every call, so `now` and `idleLimit` are written out.
         clock = self._clock
         idle, remove = self.expireDeactivate, self.expireRemove
         if remove and not 0 < idle < remove:
             idle = remove
-        return self._store.commit(
-            session_id,
-            data,
-            now=time.time() if clock is None else clock(),
-            idle=idle,
-            lifetime=self.maxLifetime,
-            expected=expected,
-            own_idle=own_idle,
-            timeout=timeout,
-        )
+        now = time.time() if clock is None else clock()
+        return now, idle, self.maxLifetime, remove
 
     def _crosscheck(
         self, record: SessionRecord, env: Mapping[str, Any]

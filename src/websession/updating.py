@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Protocol
 
+    from .engine import Limits
     from .record import SessionRecord
     from .stores.base import SessionStore
 
@@ -27,10 +28,9 @@ if TYPE_CHECKING:
         """What is needed of a `WebSession` here and in `regenerating`."""
 
         _store: SessionStore
-        maxLifetime: float  # noqa: N815  # the name of the original
 
         def now(self) -> float: ...
-        def idleLimit(self) -> float: ...
+        def _limits(self) -> Limits: ...
         def _crosscheck(
             self, record: SessionRecord, env: Mapping[str, Any]
         ) -> None: ...
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
             self,
             data: object,
             env: Mapping[str, Any],
-            limit: int | None,
+            cap: int | None,
             created: float | None = None,
             idle: int = 0,
         ) -> str: ...
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
             session_id: str,
             data: object,
             expected: object = None,
-            own_idle: int | None = None,
+            idle: int | None = None,
             timeout: float | None = None,
         ) -> object: ...
 
@@ -108,7 +108,7 @@ def update(
     session_id: str,
     func: Callable[[Any], Any],
     env: Mapping[str, Any] | None,
-    own_idle: int | None,
+    idle: int | None,
 ) -> Any:
     """See `WebSession.updateSession`."""
     store = sessions._store
@@ -124,7 +124,7 @@ def update(
             if version is None:
                 conflicts += 1
             else:
-                done = sessions._commit(session_id, data, version, own_idle)
+                done = sessions._commit(session_id, data, version, idle)
                 if done is not None:
                     key = _key(sessions, session_id)
                     if key in doing.updating:
@@ -190,7 +190,7 @@ def writable(
     sessions: Sessions, session_id: str, env: Mapping[str, Any] | None
 ) -> SessionRecord:
     """The record of a session, if it may be used and written."""
-    now = sessions.now()
+    now, limit, lifetime, _ = sessions._limits()
     record = sessions._store.read(session_id, now)
     if record.superseded:
         raise SessionRenewed(session_id)
@@ -198,8 +198,8 @@ def writable(
         record.created,
         record.stored,
         now,
-        record.idle or sessions.idleLimit(),
-        sessions.maxLifetime,
+        record.idle or limit,
+        lifetime,
     ):
         raise InvalidSessionId(session_id)
     if env is not None and record.env:

@@ -13,7 +13,7 @@ import zlib
 import pytest
 
 from console import handle_of, plain
-from support import file_of, in_processes, session_files, until
+from support import at, file_of, in_processes, session_files, until
 from websession import CorruptData, FileStore, InvalidSessionId, WebSession
 from websession.admin.inspector import Inspector
 from websession.record import record_length
@@ -243,7 +243,7 @@ def test_a_forgery_in_the_target_is_not_one_that_is_there(
     forged, other, _ = forge(target, backend)
     old = WebSession(FileStore(root, backend=backend), crossCheckVars=())
     for session_id in forged, other:
-        old._store.create(session_id, "source", {}, now=0)
+        old._store.create(session_id, "source", {}, at(0))
     before = file_of(target, forged).read_bytes()
     status, out, err = console.run("migrate", root, target)
     assert (status, out.count("0 there already")) == (3, 1)
@@ -256,7 +256,7 @@ def test_another_session_of_that_handle_is_left_alone(
 ):
     for path, now in (root, 2e9), (target, 1e9):
         store = FileStore(path, backend=backend, sweep_interval=0)
-        store.create("abcdefghijkl", str(path), {}, now=now)
+        store.create("abcdefghijkl", str(path), {}, at(now))
     status, _, err = console.run("migrate", root, target)
     assert status == 3
     assert err.endswith("the target has one that was made at another time\n")

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from console import handle_of
-from support import Child, Interposed, file_of, in_processes
+from support import Child, Interposed, at, file_of, in_processes
 from websession import FileStore, InvalidSessionId, WebSession
 from websession.admin.inspector import Inspector
 from websession.flask import tagged_json
@@ -112,7 +112,7 @@ def test_a_planted_pickle_is_never_decoded(console, root, pickle_ws, tmp_path):
     session_id = pickle_ws.newSession()
     trap = tmp_path / "sprung"
     theirs = FileStore(tmp_path / "theirs", shards=256, sweep_interval=0)
-    theirs.create(session_id, Planted(trap), {}, now=time.time())
+    theirs.create(session_id, Planted(trap), {}, at(time.time()))
     planted = file_of(tmp_path / "theirs", session_id).read_bytes()
     file_of(root, session_id).write_bytes(planted)
     said = console.complaint(

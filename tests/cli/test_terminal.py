@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import websession
 from console import handle_of
-from support import file_of, started
+from support import at, file_of, started
 from websession import CorruptData, FileStore, InvalidSessionId, WebSession
 from websession.cli import output
 from websession.exceptions import printable
@@ -301,7 +301,7 @@ def test_times_beyond_all_numbers(console, root, make_store):
     """Two ages whose sum is no number any more."""
     store = make_store()
     for name in "one", "two":
-        store.create(name, 1, {}, now=-1.7e308)
+        store.create(name, 1, {}, at(-1.7e308))
     harmless(console.text("info", root))
     (found,) = strict(console.text("info", root, "--json"))
     assert found["age"]["total"] is None

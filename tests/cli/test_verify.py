@@ -10,7 +10,7 @@ import pytest
 
 from console import handle_of
 from golden_store import LIVE, golden_store
-from support import Child, file_of, in_processes, session_files
+from support import Child, at, file_of, in_processes, session_files
 from websession import (
     FileStore,
     InvalidSessionId,
@@ -121,7 +121,7 @@ def test_somebody_elses_record(
 ):
     session_id = ws.newSession()
     theirs = FileStore(tmp_path / "theirs", sweep_interval=0)
-    theirs.create(session_id, "planted", {}, now=time.time())
+    theirs.create(session_id, "planted", {}, at(time.time()))
     planted = file_of(theirs.path, session_id).read_bytes()
     file_of(root, session_id).write_bytes(planted)
     for options in [], ["--repair"]:

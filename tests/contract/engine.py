@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from support import at
 from websession import (
     CorruptData,
     MaxSessionCountExceeded,
@@ -28,7 +29,7 @@ from websession.record import (
 )
 
 NOW = 1_700_000_000.0
-UNLIMITED = NOW, 0.0, 0.0
+UNLIMITED = at(NOW)
 
 
 def draft(
@@ -131,7 +132,7 @@ class EngineContract:
 
     def test_what_is_over_is_not_written(self, engine, here):
         live = version_of(engine.read(here))
-        limits = NOW + 11, 10.0, 0.0
+        limits = at(NOW + 11, idle=10.0)
         late = draft(stored=NOW + 11)
         for expected in None, live:
             found = engine.commit(here, late, expected, limits)
@@ -222,10 +223,10 @@ class EngineContract:
             own = 1000 if name == "remembered" else 0
             made = draft(stored=stored, created=stored, idle=own)
             engine.create(engine.locate(name), made, UNLIMITED, None)
-        assert engine.sweep((NOW, 50.0, 0.0)) == 1
+        assert engine.sweep(at(NOW, remove=50.0)) == 1
         assert engine.read(engine.locate("old")) is None
         assert stored_at(engine.read(engine.locate("remembered"))) == NOW - 100
-        assert engine.sweep((NOW, 50.0, 60.0)) == 1
+        assert engine.sweep(at(NOW, remove=50.0, lifetime=60.0)) == 1
         assert engine.count() == 1
 
     # Locks

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from support import at
 from websession import (
     InvalidSessionId,
     MaxSessionCountExceeded,
@@ -33,7 +34,7 @@ class StoreContract:
     @pytest.fixture
     def here(self, store):
         """The ID of a session that is there."""
-        assert store.create("here", dict(DATA), ENV, now=NOW)
+        assert store.create("here", dict(DATA), ENV, at(NOW))
         return "here"
 
     @staticmethod
@@ -50,9 +51,14 @@ class StoreContract:
 
     def test_one_that_comes_from_elsewhere_keeps_its_times(self, store):
         made = store.create(
-            "moved", "data", {}, now=NOW, created=NOW - 9, stored=NOW - 5,
-            own_idle=77,
-        )  # fmt: skip
+            "moved",
+            "data",
+            {},
+            at(NOW),
+            created=NOW - 9,
+            stored=NOW - 5,
+            idle=77,
+        )
         assert made is True
         record = store.read("moved", NOW)
         assert (record.created, record.stored) == (NOW - 9, NOW - 5)
@@ -60,22 +66,22 @@ class StoreContract:
 
     def test_an_id_in_use_is_false_and_changes_nothing(self, store, here):
         before = self.version(store, here)
-        assert store.create(here, "other", {}, now=NOW + 1) is False
+        assert store.create(here, "other", {}, at(NOW + 1)) is False
         record = store.read(here, NOW + 1)
         assert (record.data, record.env) == (DATA, ENV)
         assert record.version == before
 
     def test_no_more_than_the_limit(self, store, here):
-        assert store.create("second", "data", {}, now=NOW, limit=2)
+        assert store.create("second", "data", {}, at(NOW), cap=2)
         with pytest.raises(MaxSessionCountExceeded) as caught:
-            store.create("third", "data", {}, now=NOW, limit=2)
+            store.create("third", "data", {}, at(NOW), cap=2)
         assert caught.value.max_session_count == 2
         with pytest.raises(InvalidSessionId):
             store.read("third", NOW)
         assert store.delete("second") is True
-        assert store.create("third", "data", {}, now=NOW, limit=2)
-        assert store.create("fourth", "data", {}, now=NOW, limit=None)
-        assert store.create("fifth", "data", {}, now=NOW, limit=0)
+        assert store.create("third", "data", {}, at(NOW), cap=2)
+        assert store.create("fourth", "data", {}, at(NOW), cap=None)
+        assert store.create("fifth", "data", {}, at(NOW), cap=0)
         assert store.count() == 4
 
     # Reading and writing
@@ -83,10 +89,10 @@ class StoreContract:
     def test_what_is_not_there_is_invalid_to_all(self, store):
         for call in (
             lambda: store.read("nobody", NOW),
-            lambda: store.commit("nobody", "data", now=NOW),
-            lambda: store.commit("nobody", KEEP, now=NOW),
+            lambda: store.commit("nobody", "data", at(NOW)),
+            lambda: store.commit("nobody", KEEP, at(NOW)),
             lambda: store.supersede(
-                "nobody", "next", NOW + 60, expected=None, now=NOW
+                "nobody", "next", NOW + 60, at(NOW), expected=None
             ),
         ):
             with pytest.raises(InvalidSessionId) as caught:
@@ -97,7 +103,7 @@ class StoreContract:
         assert store.count() == 0
 
     def test_a_commit_replaces_data_and_time_alone(self, store, here):
-        version = store.commit(here, {"new": True}, now=NOW + 5)
+        version = store.commit(here, {"new": True}, at(NOW + 5))
         record = store.read(here, NOW + 5)
         assert (record.created, record.stored) == (NOW, NOW + 5)
         assert (record.data, record.env) == ({"new": True}, ENV)
@@ -106,7 +112,7 @@ class StoreContract:
     def test_every_commit_has_a_version_of_its_own(self, store, here):
         versions = [self.version(store, here)]
         for data in "same", "same", KEEP, KEEP:
-            versions.append(store.commit(here, data, now=NOW))
+            versions.append(store.commit(here, data, at(NOW)))
             assert None not in versions
         assert len(set(versions)) == 5
 
@@ -114,17 +120,17 @@ class StoreContract:
         self, store, here
     ):
         old = self.version(store, here)
-        live = store.commit(here, "first", now=NOW + 1, expected=old)
+        live = store.commit(here, "first", at(NOW + 1), expected=old)
         assert live is not None
         for data in "late", KEEP:
-            late = store.commit(here, data, now=NOW + 2, expected=old)
+            late = store.commit(here, data, at(NOW + 2), expected=old)
             assert late is None
         record = store.read(here, NOW + 2)
         assert (record.data, record.stored) == ("first", NOW + 1)
-        assert store.commit(here, "next", now=NOW + 2, expected=live)
+        assert store.commit(here, "next", at(NOW + 2), expected=live)
 
     def test_keep_changes_the_time_alone(self, store, here):
-        version = store.commit(here, KEEP, now=NOW + 5, own_idle=None)
+        version = store.commit(here, KEEP, at(NOW + 5), idle=None)
         record = store.read(here, NOW + 5)
         assert (record.data, record.env) == (DATA, ENV)
         assert (record.created, record.stored) == (NOW, NOW + 5)
@@ -133,9 +139,9 @@ class StoreContract:
     def test_a_clock_that_is_a_little_behind_sets_nothing_back(
         self, store, here
     ):
-        store.commit(here, "new", now=NOW + 5)
+        store.commit(here, "new", at(NOW + 5))
         for data in "newer", KEEP:
-            store.commit(here, data, now=NOW + 4.5)
+            store.commit(here, data, at(NOW + 4.5))
             assert store.read(here, NOW + 5).stored == NOW + 5
 
     def test_what_is_over_is_read_and_not_written(self, store, here):
@@ -143,30 +149,36 @@ class StoreContract:
         for limit in limits:
             for data in "late", KEEP:
                 with pytest.raises(InvalidSessionId):
-                    store.commit(here, data, now=NOW + 11, **limit)
+                    store.commit(here, data, at(NOW + 11, **limit))
             with pytest.raises(InvalidSessionId):
                 store.supersede(
-                    here, "next", NOW + 60, now=NOW + 11,
-                    expected=self.version(store, here), **limit,
-                )  # fmt: skip
+                    here,
+                    "next",
+                    NOW + 60,
+                    at(NOW + 11, **limit),
+                    expected=self.version(store, here),
+                )
         record = store.read(here, NOW + 11)
         assert (record.data, record.stored) == (DATA, NOW)
-        assert store.commit(here, "in time", now=NOW + 9, idle=10.0)
+        assert store.commit(here, "in time", at(NOW + 9, idle=10.0))
 
     def test_a_limit_of_its_own_counts_instead(self, store, here):
         version = store.commit(
-            here, "remembered", now=NOW, own_idle=1000,
+            here,
+            "remembered",
+            at(NOW),
+            idle=1000,
             expected=self.version(store, here),
-        )  # fmt: skip
+        )
         assert store.read(here, NOW).idle == 1000
-        late = {"now": NOW + 500, "idle": 10.0}
-        version = store.commit(here, "still", expected=version, **late)
+        late = at(NOW + 500, idle=10.0)
+        version = store.commit(here, "still", late, expected=version)
         assert version is not None
         assert store.read(here, NOW + 500).idle == 1000
         with pytest.raises(InvalidSessionId):
-            store.commit(here, "late", now=NOW + 1501, idle=10_000.0)
+            store.commit(here, "late", at(NOW + 1501, idle=10_000.0))
         store.commit(
-            here, "as others", now=NOW + 501, own_idle=0, expected=version
+            here, "as others", at(NOW + 501), idle=0, expected=version
         )
         assert store.read(here, NOW + 501).idle == 0
 
@@ -177,10 +189,10 @@ class StoreContract:
             return
         assert payload == store.serializer.dumps(DATA)
         other = store.serializer.dumps({"other": 1})
-        store.commit(here, Encoded(other), now=NOW + 1)
+        store.commit(here, Encoded(other), at(NOW + 1))
         record = store.read(here, NOW + 1)
         assert (record.payload, record.data) == (other, {"other": 1})
-        assert store.create("there", Encoded(payload), {}, now=NOW)
+        assert store.create("there", Encoded(payload), {}, at(NOW))
         assert store.read("there", NOW).data == DATA
 
     def test_of_many_who_change_one_session_none_is_lost(self, store):
@@ -191,11 +203,13 @@ class StoreContract:
                     with store.updating("shared"):
                         record = store.read("shared", NOW)
                         done = store.commit(
-                            "shared", record.data + 1, now=NOW,
+                            "shared",
+                            record.data + 1,
+                            at(NOW),
                             expected=record.version,
-                        )  # fmt: skip
+                        )
 
-        store.create("shared", 0, {}, now=NOW)
+        store.create("shared", 0, {}, at(NOW))
         threads = [threading.Thread(target=add) for _ in range(4)]
         for each in threads:
             each.start()
@@ -210,11 +224,15 @@ class StoreContract:
         """Makes a session lead to another one, which is there."""
 
         def lead(here="here", there="there", **options):
-            store.create(there, "new", ENV, now=NOW)
+            store.create(there, "new", ENV, at(NOW))
             version = store.supersede(
-                here, there, NOW + 60, now=NOW,
-                expected=self.version(store, here), **options,
-            )  # fmt: skip
+                here,
+                there,
+                NOW + 60,
+                at(NOW),
+                expected=self.version(store, here),
+                **options,
+            )
             assert version is not None
             return here
 
@@ -224,10 +242,10 @@ class StoreContract:
         old = led()
         for call in (
             lambda: store.read(old, NOW + 1),
-            lambda: store.commit(old, "late", now=NOW + 1),
-            lambda: store.commit(old, KEEP, now=NOW + 1),
+            lambda: store.commit(old, "late", at(NOW + 1)),
+            lambda: store.commit(old, KEEP, at(NOW + 1)),
             lambda: store.supersede(
-                old, "third", NOW + 60, expected=None, now=NOW + 1
+                old, "third", NOW + 60, at(NOW + 1), expected=None
             ),
         ):
             with pytest.raises(SessionRenewed):
@@ -241,7 +259,7 @@ class StoreContract:
         old = led()
         for call in (
             lambda: store.read(old, NOW + 61),
-            lambda: store.commit(old, "late", now=NOW + 61),
+            lambda: store.commit(old, "late", at(NOW + 61)),
         ):
             with pytest.raises(InvalidSessionId) as caught:
                 call()
@@ -254,15 +272,15 @@ class StoreContract:
         assert (record.superseded, record.data) == (True, DATA)
         assert record.env == ENV
         with pytest.raises(SessionRenewed):
-            store.commit(old, "late", now=NOW + 1)
+            store.commit(old, "late", at(NOW + 1))
         led("there", "further")
         with pytest.raises(SessionRenewed):
             store.read(old, NOW + 1)
 
     def test_who_comes_second_leads_nowhere(self, store, here):
         old = self.version(store, here)
-        assert store.commit(here, "meanwhile", now=NOW)
-        late = store.supersede(here, "there", NOW + 60, expected=old, now=NOW)
+        assert store.commit(here, "meanwhile", at(NOW))
+        late = store.supersede(here, "there", NOW + 60, at(NOW), expected=old)
         assert late is None
         assert store.read(here, NOW).data == "meanwhile"
         assert store.leads_to(here, "there") is False
@@ -291,18 +309,18 @@ class StoreContract:
         assert store.delete(here) is False
         for call in (
             lambda: store.read(here, NOW),
-            lambda: store.commit(here, "late", now=NOW),
-            lambda: store.commit(here, KEEP, now=NOW),
+            lambda: store.commit(here, "late", at(NOW)),
+            lambda: store.commit(here, KEEP, at(NOW)),
         ):
             with pytest.raises(InvalidSessionId):
                 call()
         assert store.count() == 0
-        assert store.create(here, "anew", {}, now=NOW)
+        assert store.create(here, "anew", {}, at(NOW))
         assert store.read(here, NOW).data == "anew"
 
     def test_what_is_expected_is_deleted_and_nothing_else(self, store, here):
         old = self.version(store, here)
-        live = store.commit(here, "new", now=NOW)
+        live = store.commit(here, "new", at(NOW))
         assert store.delete(here, old) is False
         assert store.read(here, NOW).data == "new"
         assert store.delete(here, live) is True
@@ -315,25 +333,42 @@ class StoreContract:
         ages = {"old": (100, 0), "remembered": (100, 1000), "brief": (30, 20)}
         for name, (age, own) in ages.items():
             assert store.create(
-                name, "data", {}, now=NOW, created=NOW - age,
-                stored=NOW - age, own_idle=own,
-            )  # fmt: skip
-        assert store.sweep(NOW, 0.0, 0.0) == 1, "brief"
-        assert store.sweep(NOW, 50.0, 0.0) == 1, "old"
-        assert store.sweep(NOW, 50.0, 60.0) == 1, "remembered"
-        assert store.sweep(NOW, 50.0, 60.0) == 0
+                name,
+                "data",
+                {},
+                at(NOW),
+                created=NOW - age,
+                stored=NOW - age,
+                idle=own,
+            )
+        assert store.sweep(at(NOW)) == 1, "brief"
+        assert store.sweep(at(NOW, remove=50.0)) == 1, "old"
+        assert store.sweep(at(NOW, remove=50.0, lifetime=60.0)) == 1, (
+            "remembered"
+        )
+        assert store.sweep(at(NOW, remove=50.0, lifetime=60.0)) == 0
         assert store.read("there", NOW).data == "new"
         assert store.count() == 1
         # It is no session: the number may leave it out.
         assert store.leads_to("here", "there") is True
-        assert store.sweep(NOW + 61, 0.0, 0.0) in (0, 1)
+        assert store.sweep(at(NOW + 61)) in (0, 1)
         assert store.leads_to("here", "there") is False
+
+    def test_a_sweep_goes_by_remove_and_writing_by_idle(self, store, here):
+        limits = at(NOW + 50, idle=10.0, remove=100.0)
+        assert store.sweep(limits) == 0
+        for data in "late", KEEP:
+            with pytest.raises(InvalidSessionId):
+                store.commit(here, data, limits)
+        assert store.read(here, NOW + 50).data == DATA
+        limits = at(NOW + 50, idle=100.0, remove=10.0)
+        assert store.commit(here, "kept", limits)
+        assert store.sweep(at(NOW + 100, idle=100.0, remove=10.0)) == 1
+        assert store.count() == 0
 
     def test_entries_are_the_sessions_that_count(self, store, led):
         led()
-        store.create(
-            "third", "data", {}, now=NOW, created=NOW - 9, own_idle=77
-        )
+        store.create("third", "data", {}, at(NOW), created=NOW - 9, idle=77)
         found = {
             each.handle: (each.created, each.stored, each.idle)
             for each in store.entries()
@@ -359,7 +394,7 @@ class StoreContract:
         with store.lock(here, 1.0, "first"):
             with store.lock(here, 1.0, "again"):
                 # Who does not ask for it is not kept out.
-                store.commit(here, "written", now=NOW)
+                store.commit(here, "written", at(NOW))
             thread = threading.Thread(target=other)
             thread.start()
             thread.join()

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from support import file_of, session_files
+from support import at, file_of, session_files
 from websession import InvalidSessionId, SessionExpired, WebSession
 
 
@@ -72,10 +72,10 @@ def test_a_name_made_anew_is_not_taken_for_the_one_remembered(
 ):
     """Creation time and env are remembered: of the session that was there."""
     store, other = make_store(), make_store()
-    store.create("same", "first", {"A": 1}, now=clock.now)
+    store.create("same", "first", {"A": 1}, at(clock.now))
     other.delete("same")
-    other.create("same", "second", {"A": 2}, now=clock.now + 7)
-    store.commit("same", "third", now=clock.now + 8)
+    other.create("same", "second", {"A": 2}, at(clock.now + 7))
+    store.commit("same", "third", at(clock.now + 8))
     record = other.read("same", clock.now + 8)
     assert record.env == {"A": 2}
     assert record.created == clock.now + 7
@@ -155,12 +155,12 @@ def test_an_old_mtime_only_nominates_the_record_decides(
 
 def test_a_session_made_anew_under_its_id_is_another_one(make_store):
     one, other = make_store(), make_store()
-    one.create("same", "first", {"A": "1"}, now=1000.0)
-    one.commit("same", "second", now=1001.0)
+    one.create("same", "first", {"A": "1"}, at(1000.0))
+    one.commit("same", "second", at(1001.0))
     other.delete("same")
-    other.create("same", "anew", {"B": "2"}, now=2000.0)
+    other.create("same", "anew", {"B": "2"}, at(2000.0))
     version = one.read("same", 2000.0).version
-    assert one.commit("same", "stored", now=2001.0, expected=version)
+    assert one.commit("same", "stored", at(2001.0), expected=version)
     found = other.read("same", 2001.0)
     assert (found.created, found.env, found.data) == (
         2000.0,

@@ -20,6 +20,7 @@ from golden_store import (
     make_directory,
     write_private,
 )
+from support import at
 from websession import (
     CorruptData,
     InvalidSessionId,
@@ -224,7 +225,7 @@ def test_superseded_golden_session_is_deleted_with_its_successor(name, store):
 
 def test_superseded_golden_session_is_not_written(store):
     with pytest.raises(SessionRenewed):
-        store.commit("golden-superseded", {}, now=1700000100.0)
+        store.commit("golden-superseded", {}, at(1700000100.0))
 
 
 def test_golden_sessions_are_listed(store):
@@ -257,7 +258,7 @@ def test_pickled_golden_session_is_refused_unless_accepted(
 def test_next_write_takes_the_torn_slot(store, root):
     path = root / "5a" / "9a486a96b29d1dc34be1c1732b27d5"
     before = path.read_bytes()
-    store.commit("golden-torn", {"step": 4}, now=1700000100.0)
+    store.commit("golden-torn", {"step": 4}, at(1700000100.0))
     after = path.read_bytes()
     assert after[512:] == before[512:]
     assert after[:4] == b"WSF\x01"
@@ -269,7 +270,7 @@ def test_next_write_takes_the_torn_slot(store, root):
 def test_small_write_after_a_large_one_takes_the_first_slot(store, root):
     path = root / "83" / "cd5d4f28cb860a2f05e15955830570"
     before = path.read_bytes()
-    store.commit("golden-large", {"text": "b"}, now=1700000100.0)
+    store.commit("golden-large", {"text": "b"}, at(1700000100.0))
     after = path.read_bytes()
     assert after[512:] == before[512:]
     assert after[8:16] == bytes([3, 0, 0, 0, 0, 0, 0, 0])

@@ -667,9 +667,15 @@ def test_a_lock_that_is_not_to_be_had_is_503(sessions):
     assert asyncio.run(ask_once())[0]["status"] == 200
 
 
-async def threads_are(number):
+def holding():
+    """The threads that have a lock for a request, or wait for it."""
+    found = threading.enumerate()
+    return {each for each in found if each.name == "websession hold"}
+
+
+async def holding_are(number, before):
     async def wait():
-        while threading.active_count() != number:
+        while len(holding() - before) != number:
             await asyncio.sleep(0.001)
 
     await asyncio.wait_for(wait(), 30)
@@ -677,7 +683,7 @@ async def threads_are(number):
 
 def test_a_cancelled_request_gives_its_lock_back(sessions):
     sid = sessions.newSession(data={"n": 0})
-    threads = threading.active_count()
+    before = holding()
 
     async def cancel():
         begun = asyncio.Event()
@@ -691,14 +697,14 @@ def test_a_cancelled_request_gives_its_lock_back(sessions):
         await begun.wait()
         # One that waits for the lock, and one that has it.
         second = asyncio.create_task(ask(app, scope_of("/", sid)))
-        await threads_are(threads + 2)
+        await holding_are(2, before)
         for task in second, first:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
         # The one that waited gets the lock as well, and gives it back. Here,
         # since it does so at the latest when the loop is closed.
-        await threads_are(threads)
+        await holding_are(0, before)
 
     asyncio.run(cancel())
     with sessions.lockSession(sid, timeout=0):

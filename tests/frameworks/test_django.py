@@ -546,7 +546,7 @@ def test_wrong_settings_are_improperly_configured(
 @pytest.mark.parametrize("command", ["check", "clearsessions"])
 def test_manage_py(root, command):
     sessions = websession.FileStore(root, sweep_interval=0)
-    sessions.create("x" * 32, {}, {}, now=1.0)
+    sessions.create("x" * 32, {}, {}, (1.0, 0, 0, 0))
     done = subprocess.run(
         [sys.executable, str(HERE / "django_site.py"), str(root), command],
         capture_output=True,

@@ -178,7 +178,9 @@ def write_count(root):
     make_store(root, 16)
     store = FileStore(root, serializer="json", sweep_interval=0)
     for number in (1, 2, 3):
-        store.create(f"golden-count-{number}", {}, {}, now=CREATED, limit=10)
+        store.create(
+            f"golden-count-{number}", {}, {}, (CREATED, 0, 0, 0), cap=10
+        )
     return (Path(root) / ".count").read_bytes()
 
 

@@ -67,6 +67,11 @@ class Child:
         return value
 
 
+def at(now, idle=0.0, lifetime=0.0, remove=0.0):
+    """Limits, as stores and engines take them."""
+    return now, idle, lifetime, remove
+
+
 class Interposed:
     """
     An engine with something that comes in between, once: when the next

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from support import Child, file_of, in_processes, session_files, until
+from support import Child, at, file_of, in_processes, session_files, until
 from websession import (
     FileStore,
     GenerateIDError,
@@ -329,7 +329,7 @@ def test_create_delete_and_reads_of_one_name_are_never_seen_as_damage(
     def create(number):
         made = 0
         while made < 150:
-            made += store.create("same", "x" * 300, {}, now=time.time())
+            made += store.create("same", "x" * 300, {}, at(time.time()))
 
     def delete(number):
         gone = 0

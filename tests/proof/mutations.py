@@ -720,8 +720,8 @@ MUTATIONS = [
     Mutation(
         "the old ID of no grace goes before it leads anywhere",
         "src/websession/regenerating.py",
-        "    now = sessions.now()\n    return",
-        "    now = sessions.now()\n"
+        "    limits = sessions._limits()\n    return",
+        "    limits = sessions._limits()\n"
         "    if grace <= 0:\n"
         "        gone = sessions._store.delete(old_id, record.version)\n"
         "        return record.version if gone else None\n"
@@ -731,7 +731,7 @@ MUTATIONS = [
     Mutation(
         "a function is not told what was stored meanwhile",
         "src/websession/regenerating.py",
-        "            _take_over(sessions, new_id, record, func, own_idle)\n",
+        "            _take_over(sessions, new_id, record, func, idle)\n",
         "            pass\n",
         RENEW,
     ),
@@ -2165,6 +2165,21 @@ MUTATIONS = [
         '    if data == "_created_":\n',
         "    if True:\n",
         DJANGO,
+    ),
+    Mutation(
+        "a sweep on files goes by the limit after which nothing may be used",
+        "src/websession/disk/engine.py",
+        "        return self.sweeper().sweep_all(now, remove, lifetime)",
+        "        return self.sweeper().sweep_all(now, _, lifetime)",
+        "tests/contract",
+    ),
+    Mutation(
+        "a sweep of a mapping goes by the limit after which nothing may be "
+        "used",
+        "src/websession/stores/mapping.py",
+        "created, timestamp, now, env.idle or remove, lifetime",
+        "created, timestamp, now, env.idle or _, lifetime",
+        "tests/contract",
     ),
     Mutation(
         "sessions for the web live for ever",

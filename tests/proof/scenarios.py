@@ -15,6 +15,7 @@ from datetime import datetime
 import filelock  # noqa: F401
 
 from clocks import Clock
+from support import at
 from websession import (
     CorruptData,
     FileStore,
@@ -472,7 +473,7 @@ class MoveWhatWasCopied(Move):
         path.write_bytes(raw)
         path.chmod(0o600)
         os.utime(path, (1.7e9, 1.7e9))
-        self.open(root, backend)._store.commit(self.moved, "new", now=1.8e9)
+        self.open(root, backend)._store.commit(self.moved, "new", at(1.8e9))
 
     def perform(self, ws):
         assert not ws.move(self.moved)

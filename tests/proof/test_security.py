@@ -11,7 +11,7 @@ import pickle
 
 import pytest
 
-from support import file_of, session_files
+from support import at, file_of, session_files
 from websession import (
     BadSessionId,
     CorruptData,
@@ -70,7 +70,7 @@ def test_an_id_is_never_a_path(ws, root, bad):
     store = ws.sessiondict
     assert store.delete(bad) is False
     with pytest.raises(InvalidSessionId):
-        store.commit(bad, "data", now=0.0)
+        store.commit(bad, "data", at(0.0))
     assert bad not in store
     assert session_files(root) == before
     assert ws.retrieveSession(kept) == "kept"

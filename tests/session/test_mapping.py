@@ -9,6 +9,7 @@ import shelve
 
 import pytest
 
+from support import at
 from websession import (
     CorruptData,
     InvalidSessionId,
@@ -312,8 +313,8 @@ def test_writes_of_other_sessions_are_no_conflict(ws):
     versions = {sid: store.read(sid, 0).version for sid in ids}
     assert len(set(versions.values())) == 600
     ws.storeSession(ids[0], "data")
-    assert store.commit(ids[1], "x", now=0, expected=versions[ids[1]])
-    assert store.commit(ids[0], "x", now=0, expected=versions[ids[0]]) is None
+    assert store.commit(ids[1], "x", at(0), expected=versions[ids[1]])
+    assert store.commit(ids[0], "x", at(0), expected=versions[ids[0]]) is None
 
 
 def test_a_version_is_not_good_again_after_many_writes(ws):
@@ -323,7 +324,7 @@ def test_a_version_is_not_good_again_after_many_writes(ws):
     ws.storeSession(sid, "changed")
     for other in others:
         ws.storeSession(other, "data")
-    assert store.commit(sid, "lost", now=0, expected=version) is None
+    assert store.commit(sid, "lost", at(0), expected=version) is None
 
 
 def test_a_closed_shelve_says_so(tmp_path):

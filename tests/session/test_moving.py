@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from support import Child, file_of
+from support import Child, at, file_of
 from websession import (
     BadSessionId,
     CorruptData,
@@ -86,7 +86,7 @@ def moving(old, make_moving):
 def bring(moving, **options):
     options.setdefault("remove", True)
     return carry(
-        ID, moving._sources[0], moving._store, now=time.time(), **options
+        ID, moving._sources[0], moving._store, at(time.time()), **options
     )
 
 
@@ -222,7 +222,7 @@ def test_what_was_copied_and_has_expired_is_made_anew(tmp_path, make_store):
     source, store = Shelf(path, length=40), make_store()
 
     def bring():
-        return carry(session_id, source, store, now=now[0], remove=False)
+        return carry(session_id, source, store, at(now[0]), remove=False)
 
     assert bring() == COPIED
     with contextlib.closing(shelve.open(path)) as opened:
@@ -434,7 +434,7 @@ class AnotherCopy(Between):
     asks = True
 
     def act(self):
-        carry(ID, self.source, self.store, now=0, remove=False)
+        carry(ID, self.source, self.store, at(0), remove=False)
         return True
 
     def check(self):
@@ -460,7 +460,7 @@ def test_something_between_any_two_lines(store, old, kind, was_copied):
         put(old)
         between = kind(old, store)
         if was_copied:
-            carry(ID, between.source, store, now=0, remove=False)
+            carry(ID, between.source, store, at(0), remove=False)
         ws = MovingSession(store, 0, 0, (), sources=[between.source])
         with Stopped(number, between) as stopped:
             ws.move(ID)
@@ -484,7 +484,7 @@ def test_something_between_any_two_lines(store, old, kind, was_copied):
 def test_a_log_out_of_what_was_copied_before(store, old, kind):
     """By somebody who has no part in moving, when both have been looked at."""
     between = kind(old, store)
-    carry(ID, between.source, store, now=0, remove=False)
+    carry(ID, between.source, store, at(0), remove=False)
     ws = MovingSession(store, 0, 0, (), sources=[between.source])
     remove = between.source.remove
 

@@ -10,6 +10,7 @@ import warnings
 import pytest
 
 import websession
+from support import at
 from websession import (
     BadSessionId,
     GenerateIDError,
@@ -472,7 +473,7 @@ def test_generate_session_id_gives_up_after_maxtry(make_any):
     with pytest.warns(WeakSessionIDWarning):
         ws = make_any(sessionIDLength=1, sessionIDChars="ab")
     for sid in "ab":
-        ws._store.create(sid, "taken", {}, now=ws.now())
+        ws._store.create(sid, "taken", {}, at(ws.now()))
     with pytest.raises(GenerateIDError):
         ws._generateSessionID(maxtry=5)
 

@@ -118,7 +118,7 @@ class Transfer:
 
     def _create(self, name: bytes, draft: Draft) -> bool:
         engine = self._target.engine
-        limits = time.time(), 0.0, 0.0
+        limits = time.time(), 0.0, 0.0, 0.0
         return engine.create(engine.address(name), draft, limits, None) == OK
 
 
@@ -132,7 +132,7 @@ def _replace(
     """Writes a record in the place of one; False if that has changed."""
     outcome, header = store.engine.commit(
         store.engine.address(name), draft, version_of(there),
-        (time.time(), 0.0, 0.0),
+        (time.time(), 0.0, 0.0, 0.0),
     )  # fmt: skip
     if outcome == CONFLICT and there.startswith(header):
         raise SessionStoreError(

@@ -307,6 +307,8 @@ def _carry(
 ) -> Callable[[], str]:
     from ..stores.transit import carry
 
-    return lambda: carry(
-        session_id, source, target, now=time.time(), remove=move
-    )
+    def job() -> str:
+        limits = time.time(), 0.0, 0.0, 0.0
+        return carry(session_id, source, target, limits, remove=move)
+
+    return job

@@ -221,7 +221,7 @@ class DiskEngine(Engine):
         record = self._pack(
             address.handle, created, stored, env, data, number, block, own
         )
-        now, idle, lifetime = limits
+        now, idle, lifetime, _ = limits
         if block:  # a successor: it does not count as a session any more
             outcome, header = self.sessions.supersede(
                 address.handle,
@@ -306,12 +306,14 @@ class DiskEngine(Engine):
     def tend(self, limits: Limits) -> None:
         """See `Engine.tend`: a slice of the automatic sweep, if it is time."""
         if self._tends:
-            self.sweeper().slice_if_due(*limits)
+            now, _, lifetime, remove = limits
+            self.sweeper().slice_if_due(now, remove, lifetime)
 
     def sweep(self, limits: Limits) -> int:
         """See `Engine.sweep`. 0 while another process sweeps."""
         self.layout.check()
-        return self.sweeper().sweep_all(*limits)
+        now, _, lifetime, remove = limits
+        return self.sweeper().sweep_all(now, remove, lifetime)
 
     def sweeper(self) -> Sweeper:
         """What sweeps this directory."""

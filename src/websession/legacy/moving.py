@@ -92,10 +92,8 @@ class MovingSession(WebSession):
                     session_id,
                     keeping,
                     self._store,
-                    now=self.now(),
+                    self._limits(),
                     remove=True,
-                    idle=self.expireRemove,
-                    lifetime=self.maxLifetime,
                 )
                 if outcome == COPIED:
                     keeping.warn(session_id)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import NoReturn
 
+    from ..engine import Limits
     from ..record import SessionInfo, SessionRecord
     from ..serializers import Serializer
 
@@ -50,11 +51,13 @@ class SessionStore:
     Moves whole sessions, and knows nothing of who may use them when.
 
     Times are seconds since the epoch and come from the caller, so that there
-    is one clock. ``idle`` and ``lifetime`` are limits in seconds, 0 for none:
-    a session is expired when it was stored more than ``idle`` or created more
-    than ``lifetime`` seconds before ``now``, and expired means absent for all
-    writing. A session may have an idle limit of its own, ``own_idle``, whole
-    seconds, which then counts instead of ``idle``; 0: it has none.
+    is one clock. ``limits`` are a tuple of four: the time now, and the limits
+    idle, lifetime and remove, seconds, 0 for none. A session is expired when
+    it was stored more than idle or created more than lifetime seconds before
+    now, and expired means absent for all writing; a sweep removes it when it
+    was stored more than remove or created more than lifetime seconds before.
+    A session may have an idle limit of its own, whole seconds, which then
+    counts instead of idle and remove; 0: it has none.
 
     Missing sessions are `InvalidSessionId`; sessions that cannot be verified
     or decoded are `CorruptData`; a failing system is `SessionStoreError`.
@@ -90,31 +93,30 @@ class SessionStore:
         session_id: str,
         data: object,
         env: Mapping[str, object],
+        limits: Limits,
         *,
-        now: float,
         created: float | None = None,
-        limit: int | None = None,
-        idle: float = 0.0,
-        lifetime: float = 0.0,
-        own_idle: int = 0,
         stored: float | None = None,
+        idle: int = 0,
+        cap: int | None = None,
     ) -> bool:
         """
         Makes a session.
 
         Args:
-            created: creation time, where it is not `now`.
-            limit: how many sessions there may be; None or 0: no limit.
-            idle, lifetime: limits for the sweep that may run on the way.
-            own_idle: the new session's.
-            stored: time of the last store, where it is not `now`: of a
-                session that comes from elsewhere.
+            limits: the time of the session, and the limits for the sweep that
+                may run on the way.
+            created: creation time, where it is not now.
+            stored: time of the last store, where it is not now: of a session
+                that comes from elsewhere.
+            idle: the new session's own idle limit.
+            cap: how many sessions there may be; None or 0: no limit.
 
         Returns:
             False if the ID is in use: nothing was changed then.
 
         Raises:
-            MaxSessionCountExceeded: there are `limit` sessions.
+            MaxSessionCountExceeded: there are `cap` sessions.
             SessionTooLarge: the data is too large.
         """
         raise NotImplementedError
@@ -142,24 +144,21 @@ class SessionStore:
         self,
         session_id: str,
         data: object,
+        limits: Limits,
         *,
-        now: float,
-        idle: float = 0.0,
-        lifetime: float = 0.0,
         expected: object = None,
-        own_idle: int | None = None,
+        idle: int | None = None,
         timeout: float | None = None,
     ) -> object:
         """
-        Replaces the data and sets the time to `now`; env and creation time
-        stay.
+        Replaces the data and sets the time to now; env and creation time stay.
 
         Args:
             data: the new data, or `KEEP` to change nothing but the time.
             expected: the `version` that was read, if nothing may have come in
                 between; None: whatever is there.
-            own_idle: the session's from now on; only with `data` and with
-                `expected`. None: as it is.
+            idle: the session's own idle limit from now on; only with `data`
+                and with `expected`. None: as it is.
             timeout: longest wait for others in seconds, where the store
                 waits at all; None: what it was made with.
 
@@ -177,11 +176,9 @@ class SessionStore:
         session_id: str,
         successor_id: str,
         until: float,
+        limits: Limits,
         *,
         expected: object,
-        now: float,
-        idle: float = 0.0,
-        lifetime: float = 0.0,
         readable: bool = False,
     ) -> object:
         """
@@ -222,9 +219,10 @@ class SessionStore:
         """
         raise NotImplementedError
 
-    def sweep(self, now: float, idle: float, lifetime: float) -> int:
+    def sweep(self, limits: Limits) -> int:
         """
-        Deletes expired sessions. One that is bad stops nothing.
+        Deletes sessions that are over by remove, by lifetime or by an idle
+        limit of their own. One that is bad stops nothing.
 
         Returns:
             How many; a store may count superseded ones among them or not.

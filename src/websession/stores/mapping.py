@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping
     from typing import Any
 
+    from ..engine import Limits
+
 __all__ = ["CHECKVARS", "CheckVars", "MappingStore"]
 
 CHECKVARS = "__session_checkvars__"
@@ -191,8 +193,9 @@ class MappingStore(SessionStore):
         return env.until is not None and self._distance(env, now) == 0
 
     def _writable(
-        self, session_id: str, now: float, idle: float, lifetime: float
+        self, session_id: str, limits: Limits
     ) -> tuple[float, object, CheckVars]:
+        now, idle, lifetime, _ = limits
         timestamp, data, env = self._get(session_id)
         if env.until is not None:
             if self._is_over(env, now):
@@ -210,22 +213,21 @@ class MappingStore(SessionStore):
         session_id: str,
         data: object,
         env: Mapping[str, object],
+        limits: Limits,
         *,
-        now: float,
         created: float | None = None,
-        limit: int | None = None,
-        idle: float = 0.0,
-        lifetime: float = 0.0,
-        own_idle: int = 0,
         stored: float | None = None,
+        idle: int = 0,
+        cap: int | None = None,
     ) -> bool:
         """See `SessionStore.create`."""
+        now = limits[0]
         checkvars = CheckVars(env)
-        checkvars.idle = own_idle
+        checkvars.idle = idle
         checkvars.created = now if created is None else created
         with self._locked():
-            if limit and self._is_full(limit):
-                raise MaxSessionCountExceeded(limit)
+            if cap and self._is_full(cap):
+                raise MaxSessionCountExceeded(cap)
             if session_id in self._mapping or session_id.startswith(CHECKVARS):
                 return False
             self._mapping[CHECKVARS + session_id] = checkvars
@@ -262,32 +264,28 @@ class MappingStore(SessionStore):
         self,
         session_id: str,
         data: object,
+        limits: Limits,
         *,
-        now: float,
-        idle: float = 0.0,
-        lifetime: float = 0.0,
         expected: object = None,
-        own_idle: int | None = None,
+        idle: int | None = None,
         timeout: float | None = None,
     ) -> object:
         """See `SessionStore.commit`."""
         with self._locked():
-            timestamp, old, env = self._writable(
-                session_id, now, idle, lifetime
-            )
+            timestamp, old, env = self._writable(session_id, limits)
             if expected not in (None, self._version(session_id)):
                 return None
-            if own_idle is None:
-                own_idle = env.idle
-            if env.created is None or own_idle != env.idle:
+            if idle is None:
+                idle = env.idle
+            if env.created is None or idle != env.idle:
                 if env.created is None:
                     # Made by the original: from now on its age is known.
                     env.created = timestamp
-                env.idle = own_idle
+                env.idle = idle
                 self._mapping[CHECKVARS + session_id] = env
             return self._put(
                 session_id,
-                later(now, timestamp),
+                later(limits[0], timestamp),
                 old if data is KEEP else data,
             )
 
@@ -296,18 +294,14 @@ class MappingStore(SessionStore):
         session_id: str,
         successor_id: str,
         until: float,
+        limits: Limits,
         *,
         expected: object,
-        now: float,
-        idle: float = 0.0,
-        lifetime: float = 0.0,
         readable: bool = False,
     ) -> object:
         """See `SessionStore.supersede`."""
         with self._locked():
-            timestamp, data, env = self._writable(
-                session_id, now, idle, lifetime
-            )
+            timestamp, data, env = self._writable(session_id, limits)
             if expected != self._version(session_id):
                 return None
             left = CheckVars(env if readable else {})
@@ -338,7 +332,7 @@ class MappingStore(SessionStore):
                 self._remove(each)
             return self._remove(session_id)
 
-    def sweep(self, now: float, idle: float, lifetime: float) -> int:
+    def sweep(self, limits: Limits) -> int:
         """See `SessionStore.sweep`. Also drops variables without a session."""
         removed = 0
         for key in list(self._mapping.keys()):
@@ -346,7 +340,7 @@ class MappingStore(SessionStore):
                 if key.startswith(CHECKVARS):
                     self._drop_orphan(key)
                     continue
-                ended, version = self._has_ended(key, now, idle, lifetime)
+                ended, version = self._has_ended(key, limits)
                 removed += ended and self._delete(key, version)
             except Exception as error:
                 import logging
@@ -364,15 +358,19 @@ class MappingStore(SessionStore):
                 self._sync()
 
     def _has_ended(
-        self, session_id: str, now: float, idle: float, lifetime: float
+        self, session_id: str, limits: Limits
     ) -> tuple[bool, object]:
-        """Whether a session is over, and the version that was looked at."""
+        """
+        Whether a sweep has to remove a session, and the version that was
+        looked at.
+        """
+        now, _, lifetime, remove = limits
         with self._locked():
             version = self._version(session_id)
             try:
                 timestamp, _, env = self._get(session_id)
             except InvalidSessionId:
-                return self._is_half(session_id, now, idle), version
+                return self._is_half(session_id, now, remove), version
             except CorruptData:
                 return True, version
             created = timestamp if env.created is None else env.created
@@ -380,15 +378,15 @@ class MappingStore(SessionStore):
             return (
                 over
                 or is_expired(
-                    created, timestamp, now, env.idle or idle, lifetime
+                    created, timestamp, now, env.idle or remove, lifetime
                 )
             ), version
 
-    def _is_half(self, session_id: str, now: float, idle: float) -> bool:
+    def _is_half(self, session_id: str, now: float, remove: float) -> bool:
         """Old data whose variables are missing: a crash left it behind."""
         match self._mapping.get(session_id):
             case (int() | float() as timestamp, _):
-                return is_expired(timestamp, timestamp, now, idle, 0)
+                return is_expired(timestamp, timestamp, now, remove, 0)
         return False  # gone meanwhile, or not a session
 
     def count(self) -> int:
@@ -401,9 +399,9 @@ class MappingStore(SessionStore):
         )
         return pairs - sum(1 for each in self._superseded if each in mapping)
 
-    def _is_full(self, limit: int) -> bool:
+    def _is_full(self, cap: int) -> bool:
         # There cannot be more sessions than pairs of keys.
-        return len(self._mapping) // 2 >= limit and self.count() >= limit
+        return len(self._mapping) // 2 >= cap and self.count() >= cap
 
     def entries(self) -> Iterator[SessionInfo]:
         """See `SessionStore.entries`. The size is None: nothing is packed."""

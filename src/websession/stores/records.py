@@ -229,49 +229,44 @@ class RecordStore(SessionStore):
         session_id: str,
         data: object,
         env: Mapping[str, object],
+        limits: Limits,
         *,
-        now: float,
         created: float | None = None,
-        limit: int | None = None,
-        idle: float = 0.0,
-        lifetime: float = 0.0,
-        own_idle: int = 0,
         stored: float | None = None,
+        idle: int = 0,
+        cap: int | None = None,
     ) -> bool:
         """See `SessionStore.create`."""
         known = self._of(session_id)
+        now = limits[0]
         if created is None:
             created = now
         packed = self.serializer.dumps(dict(env)) if env else b""
         draft = (
             created, now if stored is None else stored, packed,
-            self._dumps(data), self._number, b"", own_idle,
+            self._dumps(data), self._number, b"", idle,
         )  # fmt: skip
-        outcome = self.engine.create(
-            known.address, draft, (now, idle, lifetime), limit
-        )
+        outcome = self.engine.create(known.address, draft, limits, cap)
         if outcome == OK:
-            known.seen = b"", (created, packed, own_idle)
+            known.seen = b"", (created, packed, idle)
         return outcome == OK
 
     def commit(
         self,
         session_id: str,
         data: object,
+        limits: Limits,
         *,
-        now: float,
-        idle: float = 0.0,
-        lifetime: float = 0.0,
         expected: object = None,
-        own_idle: int | None = None,
+        idle: int | None = None,
         timeout: float | None = None,
     ) -> object:
         """See `SessionStore.commit`."""
         known = self._recent.get(session_id) or self._of(session_id)
-        limits = now, idle, lifetime
         if data is KEEP:
             return self._touch(known, expected, limits)
-        payload, stored = self._dumps(data), now
+        now = stored = limits[0]
+        payload = self._dumps(data)
         raw, origin = known.seen
         if type(expected) is bytes and len(expected) == HEADER_LENGTH:
             stored = later(now, unpack_stored(expected)[0])
@@ -285,8 +280,8 @@ class RecordStore(SessionStore):
         deadline: Deadline | None = None
         while True:
             created, env, own = origin
-            if own_idle is not None:
-                own = own_idle
+            if idle is not None:
+                own = idle
             draft = created, stored, env, payload, self._number, b"", own
             outcome, header = self._commit(
                 known.address,
@@ -342,15 +337,14 @@ class RecordStore(SessionStore):
         session_id: str,
         successor_id: str,
         until: float,
+        limits: Limits,
         *,
         expected: object,
-        now: float,
-        idle: float = 0.0,
-        lifetime: float = 0.0,
         readable: bool = False,
     ) -> object:
         """See `SessionStore.supersede`."""
         known = self._of(session_id)
+        now = limits[0]
         old = self._current(known, now)
         header = version_of(old)
         if header != expected:
@@ -360,7 +354,7 @@ class RecordStore(SessionStore):
             known.address,
             _again(old, now, block, readable),
             header,
-            (now, idle, lifetime),
+            limits,
         )
         if outcome not in (OK, CONFLICT):
             self._refuse(known, outcome, now)
@@ -385,9 +379,9 @@ class RecordStore(SessionStore):
     # All of them
 
     @loud
-    def sweep(self, now: float, idle: float, lifetime: float) -> int:
+    def sweep(self, limits: Limits) -> int:
         """See `SessionStore.sweep`."""
-        return self.engine.sweep((now, idle, lifetime))
+        return self.engine.sweep(limits)
 
     @loud
     def count(self) -> int:

@@ -13,6 +13,7 @@ from ..record import is_expired
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ..engine import Limits
     from ..record import SessionRecord
     from .base import SessionStore
 
@@ -93,11 +94,9 @@ def carry(
     session_id: str,
     source: LegacySource,
     target: SessionStore,
+    limits: Limits,
     *,
-    now: float,
     remove: bool,
-    idle: float = 0.0,
-    lifetime: float = 0.0,
 ) -> str:
     """
     Copies a session, unless the target has it as it is or newer, and reads it
@@ -109,9 +108,8 @@ def carry(
     side ends both, and what is stored in the source meanwhile is carried too.
 
     Args:
-        now: by the clock of the target.
+        limits: of the target, as of `SessionStore.create`.
         remove: from the source, when the target has it.
-        idle, lifetime: as of `SessionStore.create`.
 
     Returns:
         COPIED; THERE: the target had it; GONE: the source has none, it was
@@ -125,7 +123,7 @@ def carry(
     """
     with target.lock(session_id, _LOCK_PATIENCE, "moving it"):
         deadline = time.monotonic() + _LONGEST
-        there = _Place(target, session_id, now, idle, lifetime)
+        there = _Place(target, session_id, limits)
         while (found := source.find(session_id)) is not None:
             try:
                 if there.has(found) and (
@@ -159,13 +157,11 @@ class _Place:
         self,
         target: SessionStore,
         session_id: str,
-        now: float,
-        idle: float,
-        lifetime: float,
+        limits: Limits,
     ) -> None:
         self._target = target
         self._session_id = session_id
-        self._now, self._idle, self._lifetime = now, idle, lifetime
+        self._limits = limits
         self._refused = 0
         self.copied: object = _NOTHING
         self.seen = False
@@ -179,7 +175,7 @@ class _Place:
             InvalidSessionId: it was deleted here, or is over.
         """
         try:
-            here = self._target.read(self._session_id, self._now)
+            here = self._target.read(self._session_id, self._limits[0])
         except SessionRenewed:
             return True
         except InvalidSessionId:
@@ -198,12 +194,10 @@ class _Place:
             self._session_id,
             found.data,
             found.env,
-            now=self._now,
+            self._limits,
             created=found.created,
-            idle=self._idle,
-            lifetime=self._lifetime,
-            own_idle=found.idle,
             stored=found.stored,
+            idle=found.idle,
         ):
             self.copied, self.seen = found.version, True
             return
@@ -231,9 +225,9 @@ class _Place:
             written = self._target.commit(
                 self._session_id,
                 found.data,
-                now=found.stored,
+                (found.stored, 0.0, 0.0, 0.0),
                 expected=here.version,
-                own_idle=found.idle,
+                idle=found.idle,
             )
         except SessionRenewed:
             return

@@ -63,7 +63,10 @@ class Hold:
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = loop.create_future()
         threading.Thread(
-            target=self._run, args=(loop, ready), daemon=True
+            target=self._run,
+            args=(loop, ready),
+            name="websession hold",
+            daemon=True,
         ).start()
         try:
             await ready

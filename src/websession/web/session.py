@@ -7,7 +7,7 @@ from __future__ import annotations
 from _collections_abc import MutableMapping
 
 from ..exceptions import InvalidSessionId, SessionRenewed
-from ..limits import own_limit
+from ..limits import checked_idle
 from .contents import Contents
 from .loading import OVER
 
@@ -196,7 +196,7 @@ class Session(Contents, MutableMapping[str, "Any"]):
     @idle.setter
     def idle(self, seconds: float) -> None:
         self._open()
-        self._new_idle = own_limit(seconds)
+        self._new_idle = checked_idle(seconds)
         if self._phase:
             self._warn("does not change how long its cookie lasts")
 
