@@ -1,6 +1,7 @@
 """
-`Engine`, what keeps records: the contract, and what is said of an operation:
-plain numbers for the outcomes that a store acts on, exceptions for the rest.
+`Engine`, what keeps records: the contract; the rule of which record may follow
+which; and what is said of an operation: plain numbers for the outcomes that a
+store acts on, exceptions for the rest.
 
 The numbers are those of ``enum ws_status`` in csrc/ws_api.h; a test holds the
 two against each other.
@@ -20,6 +21,17 @@ from .exceptions import (
     UnsafeStore,
 )
 from .ids import handle
+from .record import (
+    CLOCK_SLACK,
+    CREATION,
+    FLAG_SUPERSEDED,
+    SEQUENCE,
+    VERSION,
+    is_expired,
+    origin_of,
+    unpack_origin,
+    unpack_stored,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +58,8 @@ INTERRUPTED = -10
 EXHAUSTED = -11
 ERRNO = -12
 UNSYNCED = -13
+
+_LAST_SEQUENCE = b"\xff" * 8
 
 
 class DamagedFile(CorruptData):
@@ -88,6 +102,42 @@ def fail(status: int, error: int, name: bytes) -> NoReturn:
     raise SessionStoreError(
         error, f"{written}{os.strerror(error)} (session {shown})"
     )
+
+
+def may_follow(
+    live: bytes,
+    record: bytes,
+    expected: bytes | None,
+    now: float,
+    idle: float,
+    lifetime: float,
+) -> int:
+    """
+    Whether a record may follow the live one: OK, CONFLICT, SUPERSEDED, EXPIRED
+    or EXHAUSTED. Every engine in Python asks this under its lock; csrc/rules.c
+    has it in C, and tests/rules.tsv holds all of them to it.
+
+    Args:
+        expected: the header of the live record, if it must be that.
+        now, idle, lifetime: limits in seconds, 0: none.
+    """
+    if expected is not None and live[VERSION] != expected:
+        return CONFLICT
+    created, stored, _, _, flags, own = unpack_origin(live)
+    if flags & FLAG_SUPERSEDED:
+        return SUPERSEDED
+    if is_expired(created, stored, now, own or idle, lifetime):
+        return EXPIRED
+    if 0 < stored - unpack_stored(record)[0] <= CLOCK_SLACK:
+        return CONFLICT
+    if live[CREATION] != record[CREATION]:
+        return CONFLICT
+    # Only who knows the live record may change what else it holds.
+    if expected is None and origin_of(record) != origin_of(live):
+        return CONFLICT
+    if live[SEQUENCE] == _LAST_SEQUENCE:
+        return EXHAUSTED
+    return OK
 
 
 class Engine:

@@ -13,7 +13,6 @@ from websession import (
     engine,
     record,
 )
-from websession.disk.plain.rules import may_follow
 from websession.keyring import Keyring
 from websession.stores import threadlocks
 
@@ -28,7 +27,7 @@ def _documented():
         **vars(record), **vars(engine), **vars(threadlocks),
         "CorruptData": CorruptData,
         "MaxSessionCountExceeded": MaxSessionCountExceeded,
-        "itertools": itertools, "may_follow": may_follow,
+        "itertools": itertools,
         "threading": threading, "zlib": zlib,
     }  # fmt: skip
     exec(textwrap.dedent(code), names)

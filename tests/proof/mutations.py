@@ -35,6 +35,7 @@ class Mutation(NamedTuple):
 
 
 PY = "src/websession/disk/plain/operations.py"
+ENGINE = "src/websession/engine.py"
 C, RULES_C = "csrc/operations.c", "csrc/rules.c"
 WIPE_C, WIPE_PY = "csrc/wipe.c", "src/websession/disk/plain/wipe.py"
 KILL, FAULT = "tests/proof/test_kill.py", "tests/proof/test_fault.py"
@@ -129,7 +130,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the compare of compare-and-swap is left out, in Python",
-        "src/websession/disk/plain/rules.py",
+        ENGINE,
         "if expected is not None and live[VERSION] != expected:",
         "if False:",
         SOAK + " " + ORDER,
@@ -398,7 +399,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a late store revives an expired session, in Python",
-        "src/websession/disk/plain/rules.py",
+        ENGINE,
         "    if is_expired(created, stored, now, own or idle, lifetime):",
         "    if False:",
         MODEL,
@@ -412,7 +413,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a session's own limit is not looked at, in Python",
-        "src/websession/disk/plain/rules.py",
+        ENGINE,
         "own or idle, lifetime):",
         "idle, lifetime):",
         MODEL,
@@ -997,7 +998,7 @@ MUTATIONS = [
     ),
     Mutation(
         "who names the live record cannot write its env anew, in Python",
-        "src/websession/disk/plain/rules.py",
+        ENGINE,
         "    if expected is None and origin_of(record) != origin_of(live):",
         "    if origin_of(record)[1] != origin_of(live)[1] or (\n"
         "        expected is None and origin_of(record) != origin_of(live)\n"
@@ -1014,7 +1015,7 @@ MUTATIONS = [
     ),
     Mutation(
         "who names the live record may change its creation time, in Python",
-        "src/websession/disk/plain/rules.py",
+        ENGINE,
         "    if live[CREATION] != record[CREATION]:",
         "    if expected is None and live[CREATION] != record[CREATION]:",
         RECORD,
@@ -1277,7 +1278,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a list passes over what cannot be opened now",
-        "src/websession/engine.py",
+        ENGINE,
         "UNREADABLE = (CorruptData, SessionBusy, UnsafeStore)",
         "UNREADABLE = (CorruptData, SessionStoreError)",
         DISK,

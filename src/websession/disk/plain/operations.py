@@ -31,7 +31,7 @@ from ...record import (
     unpack_stored,
 )
 from .files import File, Outcome
-from .rules import check_record, first_slot, may_follow
+from .rules import check_record, first_slot
 from .wipe import clean
 
 NAME = "python"
@@ -241,7 +241,7 @@ def commit(
                 return engine.ABSENT, b""
             found = file.scan_locked(name)
             live = found.raw[VERSION]
-            verdict = may_follow(
+            verdict = engine.may_follow(
                 found.raw, record, expected, now, idle, lifetime
             )
             if verdict == engine.EXHAUSTED:
