@@ -2276,6 +2276,9 @@ def noticed(mutation, place):
 
 
 def main(numbers):
+    if not list(PROJECT.glob("src/websession/disk/_native*.so")):
+        # Every test of the C half would fail, and seem to notice.
+        sys.exit("install it first: pip install -e '.[test]'")
     missed = 0
     for number, mutation in enumerate(MUTATIONS):
         if numbers and number not in numbers:
