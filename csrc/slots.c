@@ -4,7 +4,7 @@
 
 #include "ws_internal.h"
 
-static const uint8_t magic[4] = {'W', 'S', 'F', 1};
+static const uint8_t magic[4] = {'W', 'S', 'F', 2};
 
 uint64_t ws_slot_start(int slot)
 {

@@ -65,7 +65,7 @@ __all__ = [
     "version_of",
 ]
 
-MAGIC = b"WSF\x01"
+MAGIC = b"WSF\x02"
 HEADER_LENGTH = 64
 PAGE = 4096
 MAX_SLOTS = 20

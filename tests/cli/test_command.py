@@ -85,10 +85,10 @@ def test_a_directory_that_is_no_store(console, command, tmp_path):
 
 def test_a_store_of_a_newer_format(console, command, root, ws):
     marker = root / ".websession"
-    marker.write_bytes(marker.read_bytes().replace(b"store 1", b"store 7"))
+    marker.write_bytes(marker.read_bytes().replace(b"store 2", b"store 7"))
     said = console.complaint(*command(root), status=1)
     assert said.endswith("format 7, this version of websession reads format "
-                         "1: upgrade websession")  # fmt: skip
+                         "2: upgrade websession")  # fmt: skip
 
 
 @pytest.mark.root

@@ -160,12 +160,20 @@ def test_a_planted_symlink_is_not_followed(root, tmp_path, name):
 def test_a_newer_format_says_upgrade(root):
     FileStore(root)
     marker = root / ".websession"
-    marker.write_text(marker.read_text().replace("store 1", "store 2"))
+    marker.write_text(marker.read_text().replace("store 2", "store 3"))
     with pytest.raises(SessionStoreError, match="upgrade websession"):
         FileStore(root)
 
 
-@pytest.mark.parametrize("text", ["", "garbage", "websession-store 1\n"])
+def test_a_format_that_was_never_released_is_refused(root):
+    FileStore(root)
+    marker = root / ".websession"
+    marker.write_text(marker.read_text().replace("store 2", "store 1"))
+    with pytest.raises(SessionStoreError, match="format 1, which was never"):
+        FileStore(root)
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "websession-store 2\n"])
 def test_a_damaged_marker_is_an_error(root, text):
     FileStore(root)
     (root / ".websession").write_text(text)

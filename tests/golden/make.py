@@ -3,7 +3,7 @@ Writes the golden files beside this script, from fixed inputs.
 
     python tests/golden/make.py
 
-They show version 1 of the format that csrc/FORMAT.md describes. Code that no
+They show version 2 of the format that csrc/FORMAT.md describes. Code that no
 longer reproduces them has changed the format: a new version gets new files
 beside these, and these stay.
 """
@@ -21,7 +21,7 @@ from websession.stores import FileStore
 STORE_ID = bytes(range(16))
 KEY = bytes(range(32, 64))
 MARKER = b"""\
-websession-store 1
+websession-store 2
 shards %d
 id 000102030405060708090a0b0c0d0e0f
 key file:4b5fb4fb94fe2e00

@@ -23,15 +23,15 @@ PICKLED = (
 # holds: sequence, stored, serialiser, flags, env, data
 LIVE = {
     "one-slot": (
-        b"d69023287544881f9d9eaaaf96284513", 144, 0,
+        b"d69023287544881f9d9eaaaf96284513", 1024, 0,
         1, 1700000000.0, 1, 0, PICKLED_ENV, PICKLED,
     ),
     "two-slots": (
-        b"94eb7a80f07d44a42dd084010bb524c9", 617, 512,
+        b"94eb7a80f07d44a42dd084010bb524c9", 1024, 512,
         2, 1700000060.5, 2, 0, ENV, b'{"user":"ann"}',
     ),
     "json": (
-        b"39176f5edebe0e7454b0c29ac71cace9", 104, 0,
+        b"39176f5edebe0e7454b0c29ac71cace9", 1024, 0,
         1, 1700000000.25, 2, 0, b"", NAMES,
     ),
     "large": (
@@ -39,7 +39,7 @@ LIVE = {
         2, 1700000001.0, 2, 0, ENV, LARGE,
     ),
     "superseded": (
-        b"9022b32c4d10de13eb92ccd6078138e3", 641, 512,
+        b"9022b32c4d10de13eb92ccd6078138e3", 1024, 512,
         2, 1700000060.0, 2, 1, ENV, b'{"user":"bob"}',
     ),
     "renewed": (
@@ -51,14 +51,14 @@ LIVE = {
         2, 1700000060.0, 2, 0, ENV, b'{"user":"eve"}',
     ),
     "torn": (
-        b"5a9a486a96b29d1dc34be1c1732b27d5", 613, 512,
+        b"5a9a486a96b29d1dc34be1c1732b27d5", 1024, 512,
         2, 1700000001.0, 2, 0, ENV, b'{"step":2}',
     ),
 }  # fmt: skip
 
 
 MARKER = b"""\
-websession-store 1
+websession-store 2
 shards %d
 id 000102030405060708090a0b0c0d0e0f
 key file:4b5fb4fb94fe2e00

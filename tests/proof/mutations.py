@@ -2183,6 +2183,27 @@ MUTATIONS = [
         "tests/contract",
     ),
     Mutation(
+        "a store of a format that was never released is damaged",
+        "src/websession/disk/root.py",
+        "        if version.isdigit() and int(version) < FORMAT:\n",
+        "        if False:\n",
+        "tests/disk/test_opening.py",
+    ),
+    Mutation(
+        "the flag of a block that is to come is passed over, in C",
+        "csrc/slots.c",
+        "(WS_FLAGS(header) & ~WS_FLAG_SUPERSEDED) != 0",
+        "(WS_FLAGS(header) & ~7) != 0",
+        RECORD,
+    ),
+    Mutation(
+        "the flag of a block that is to come is passed over, in Python",
+        "src/websession/record.py",
+        "flags & ~FLAG_SUPERSEDED or",
+        "flags & ~7 or",
+        RECORD,
+    ),
+    Mutation(
         "sessions for the web live for ever",
         "src/websession/session.py",
         "            maxLifetime=lifetime,\n",

@@ -270,7 +270,9 @@ def test_what_is_not_there_is_looked_for_once(tmp_path):
     printed(code, backend="auto")
 
 
-def test_every_module_imports_alone():
+def test_every_module_imports_alone(tmp_path):
+    # The demo's has a store in the directory for temporary files.
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
     failed = {}
     modules = all_modules()
     step = 4
@@ -278,6 +280,7 @@ def test_every_module_imports_alone():
         batch = {
             name: subprocess.Popen(
                 [sys.executable, "-W", "error", "-c", f"import {name}"],
+                env=environment,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

@@ -350,10 +350,10 @@ def locked_by_another(where):
 TORN = {
     "too small for what follows": (0, b"torn".ljust(300, b"x")),
     "plausible": (0, finished(simple(b"torn"), 9)[:-1] + b"x"),
-    "large enough": (3, b"WSF\x01 torn".ljust(600, b"x")),
-    "larger than a page": (6, b"WSF\x01 torn".ljust(9000, b"x")),
+    "large enough": (3, b"WSF\x02 torn".ljust(600, b"x")),
+    "larger than a page": (6, b"WSF\x02 torn".ljust(9000, b"x")),
     "cut": (6, b"WSF"),
-    "in the place of the next record": (2, b"WSF\x01".ljust(600, b"x")),
+    "in the place of the next record": (2, b"WSF\x02".ljust(600, b"x")),
 }
 
 
@@ -370,7 +370,7 @@ def test_torn_slot_is_healed_by_the_next_write(torn, backend_module, path):
         found = backend_module.read(where, NAME, 0.0)
     assert found.startswith(header)
     assert b"xxx" not in path.read_bytes()
-    assert path.read_bytes()[slot_start(torn[0]) :][:4] == b"WSF\x01"
+    assert path.read_bytes()[slot_start(torn[0]) :][:4] == b"WSF\x02"
 
 
 # No letters of the alphabet that marks are made of.
@@ -595,9 +595,11 @@ def test_time_that_is_not_finite_is_damage(time, offset, backend_module, path):
 
 
 UNSUPPORTED = {
-    "newer magic": (3, b"\x02"),
+    "newer magic": (3, b"\x03"),
     "newest magic": (3, b"\xff"),
-    "flag": (41, b"\x02"),
+    "the flag of a user": (41, b"\x02"),
+    "the flag of a seal": (41, b"\x04"),
+    "flag": (41, b"\x08"),
     "highest flag": (41, b"\x80"),
     "first reserved byte": (42, b"\x01"),
     "last reserved byte": (43, b"\x01"),
@@ -802,7 +804,15 @@ ODD_TIMES = [
 SEQUENCES = [0, 1, 2, 3, 255, 256, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1]
 IDLE_LIMITS = [1, 59, 61, 2**31, 2**32 - 1]
 LENGTHS = [0, 1, 360, 384, 424, 425, 448, 449, 4000, 2**31, 2**32 - 1]
-MAGICS = [b"WSF\x02", b"WSF\xff", b"WSF\0", b"wsf\1", b"WSE\1", bytes(4)]
+MAGICS = [
+    b"WSF\x03",
+    b"WSF\x01",
+    b"WSF\xff",
+    b"WSF\0",
+    b"wsf\1",
+    b"WSE\1",
+    bytes(4),
+]
 
 
 def mostly(usual, *others):
@@ -820,7 +830,7 @@ def records(draw):
         mostly(st.just(0), st.just(1), st.sampled_from([2, 3, 0x80, 0xFF]))
     )
     raw = HEADER.pack(
-        draw(mostly(st.just(b"WSF\1"), st.sampled_from(MAGICS))),
+        draw(mostly(st.just(b"WSF\2"), st.sampled_from(MAGICS))),
         0,
         0,
         draw(mostly(st.just(CREATED), st.sampled_from(ODD_TIMES))),
@@ -1144,12 +1154,12 @@ def test_bytes_do_not_move_between_env_and_data():
 
 
 def test_mac_of_a_record():
-    assert simple()[48:64].hex() == "c6fc9ec2db1a9e99e8f7fc816decc610"
+    assert simple()[48:64].hex() == "a56f56933bd71806b837f51f6123c2f9"
 
 
 def test_record_is_64_bytes_and_its_payload():
     assert simple() == (
-        b"WSF\x01"
+        b"WSF\x02"
         + bytes(12)
         + bytes.fromhex("00000040fc54d941") * 2
         + bytes.fromhex("03000000 04000000 02 00 000000000000")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COUNT", "DAMAGED", "FORMAT", "LOCKS", "MARKER", "Layout"]
 
-FORMAT = 1
+FORMAT = 2
 MARKER, KEY = b".websession", b".key"
 LOCKS, COUNT, DAMAGED = b".locks", b".count", b".damaged"
 KEY_LENGTH = 32
@@ -167,6 +167,13 @@ class Layout:
             raise SessionStoreError(
                 f"{self.shown} has format {int(version)}, this version of "
                 f"websession reads format {FORMAT}: upgrade websession"
+            )
+        if version.isdigit() and int(version) < FORMAT:
+            raise SessionStoreError(
+                f"{self.shown} has format {int(version)}, which was never "
+                f"released, and this version of websession reads format "
+                f"{FORMAT} alone: name a new directory; whoever is logged in "
+                "has to log in again"
             )
         good = (
             version == b"%d" % FORMAT

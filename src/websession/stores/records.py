@@ -24,6 +24,7 @@ from ..exceptions import (
 )
 from ..ids import handle
 from ..record import (
+    FLAG_SUPERSEDED,
     HEADER_LENGTH,
     VERSION,
     SessionRecord,
@@ -181,9 +182,9 @@ class RecordStore(SessionStore):
         if raw is not last:
             self._recall.remember(known, raw)
         created, stored, env_len, number, flags, idle = unpack_origin(raw)
-        at = HEADER_LENGTH
-        if flags:
-            at = env_at(flags)
+        at = env_at(flags) if flags else HEADER_LENGTH
+        superseded = flags & FLAG_SUPERSEDED != 0
+        if superseded:
             self._check_readable(known, raw, now)
         if number not in self._accepted:
             mine = self.serializer
@@ -210,7 +211,7 @@ class RecordStore(SessionStore):
         version = raw[VERSION]
         return _make(
             SessionRecord,
-            (created, stored, env, data, version, flags != 0, payload, idle),
+            (created, stored, env, data, version, superseded, payload, idle),
         )
 
     def leads_to(self, session_id: str, successor_id: str) -> bool:
