@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contract.engine import UNLIMITED, EngineContract, draft
+from contract.store import FaultContract
 from memory import memory_engine
 from raw_records import NAME
 from rules import ROWS, rule
@@ -24,7 +25,7 @@ def forged(name):
     return FORGER.pack(handle(name), *draft(b"forged"))
 
 
-class TestDiskEngine(EngineContract):
+class TestDiskEngine(EngineContract, FaultContract):
     @pytest.fixture
     def engine(self, root, backend):
         return DiskEngine(root, backend=backend, sweep_interval=0)
@@ -39,7 +40,7 @@ class TestDiskEngine(EngineContract):
         return forge
 
 
-class TestMemoryEngine(EngineContract):
+class TestMemoryEngine(EngineContract, FaultContract):
     @pytest.fixture
     def engine(self):
         return memory_engine()
