@@ -19,6 +19,7 @@ from memory import memory_engine
 from support import Child
 from websession import FileStore, WebSession
 from websession.disk import backend as backends
+from websession.disk.engine import DiskEngine
 from websession.stores.records import RecordStore
 
 # Their asserts show values too.
@@ -118,6 +119,16 @@ def ws(make_store):
 def console(backend):
     """The command, on the backend under test."""
     return Console(backend)
+
+
+@pytest.fixture(params=["memory", "c", "python"])
+def any_engine(request, root):
+    """Each engine. To stores over the same one the others are processes."""
+    if request.param == "memory":
+        return memory_engine()
+    if request.param == "c" and NO_EXTENSION:
+        pytest.skip("this install is meant to be without the extension")
+    return DiskEngine(root, backend=request.param, sweep_interval=0)
 
 
 @pytest.fixture(params=["dict", "shelve", "memory", "c", "python"])

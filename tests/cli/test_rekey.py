@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from support import Child, Interposed, in_processes, session_files
+from support import Child, in_processes, session_files
 from websession import (
     CorruptData,
     FileStore,
@@ -19,6 +19,7 @@ from websession.admin.inspector import Inspector
 from websession.ids import handle
 from websession.keyring import Keyring
 from websession.stores.transit import COPIED
+from wrapping import WrappingEngine
 
 OLD, NEW = "the old secret of a store", "the new secret of a store"
 
@@ -109,9 +110,9 @@ def test_a_store_in_between_is_not_lost(root, opened, backend):
     store = Inspector(
         root, secrets=[OLD.encode(), NEW.encode()], backend=backend
     )
-    store.engine = Interposed(
-        store.engine,
-        lambda: Child(ws.storeSession, session_id, "new").result(),
+    store.engine = WrappingEngine(store.engine)
+    store.engine.after(
+        "inspect", lambda: Child(ws.storeSession, session_id, "new").result()
     )
     store_id = bytes.fromhex(store.layout.marker[b"id"].decode())
     last = Keyring([NEW.encode()], store_id)

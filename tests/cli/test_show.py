@@ -11,11 +11,12 @@ from itertools import pairwise
 import pytest
 
 from console import handle_of
-from support import Child, Interposed, at, file_of, in_processes
+from support import Child, at, file_of, in_processes
 from websession import FileStore, InvalidSessionId, WebSession
 from websession.admin.inspector import Inspector
 from websession.flask import tagged_json
 from websession.keyring import MIN_SECRET_LENGTH
+from wrapping import WrappingEngine
 
 DATA = {
     "user": "ann",
@@ -219,9 +220,9 @@ def test_what_is_used_before_it_is_deleted_as_old_stays(ws, root, backend):
     old = WebSession(ws.sessiondict, crossCheckVars=(), clock=lambda: 1e9)
     session_id = old.newSession()
     store = Inspector(root, backend=backend)
-    store.engine = Interposed(
-        store.engine,
-        lambda: Child(ws.storeSession, session_id, "new").result(),
+    store.engine = WrappingEngine(store.engine)
+    store.engine.after(
+        "inspect", lambda: Child(ws.storeSession, session_id, "new").result()
     )
     assert not store.delete_older(handle_of(session_id).encode(), 1.1e9)
     assert ws.retrieveSession(session_id) == "new"

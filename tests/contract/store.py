@@ -1,25 +1,36 @@
 """
 The contract of a store, as tests. A new store's test file is a fixture
-`store` and a class that is a `StoreContract`.
+`store` and a class that is a `StoreContract`. That of a new engine is also a
+`FaultContract`, with the fixture `engine`: what becomes of sessions when the
+engine fails, and when others come in between.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import pytest
 
 from support import at
 from websession import (
+    CorruptData,
+    GenerateIDError,
     InvalidSessionId,
     MaxSessionCountExceeded,
+    SessionBusy,
     SessionLocked,
     SessionRenewed,
     SessionStore,
+    SessionStoreError,
+    WebSession,
 )
+from websession.engine import ABSENT, CONFLICT, EXISTS, OK
 from websession.ids import handle
 from websession.serializers import Encoded
 from websession.stores.base import KEEP
+from websession.stores.records import RecordStore
+from wrapping import WrappingEngine
 
 NOW = 1_700_000_000.0
 ENV = {"REMOTE_ADDR": "192.0.2.7"}
@@ -416,3 +427,284 @@ class StoreContract:
         store.sync()
         assert store.read(here, NOW).data == DATA
         store.close()
+
+
+FAULT = SessionStoreError(5, "Input/output error")
+FIRST, SECOND = "itsFirst____", "itsSecond___"
+
+
+class Drawing(WebSession):
+    """Draws these IDs one after the other."""
+
+    ids = ()
+
+    def _generateSessionID(self, maxtry=1):
+        first, *self.ids = self.ids
+        return first
+
+
+def store(ws, sid):
+    ws.storeSession(sid, ["new"])
+
+
+def touch(ws, sid):
+    ws.touchSession(sid)
+
+
+def replace(ws, sid):
+    return ws.replaceSession(sid, ["new"], ws.readSession(sid).version)
+
+
+def update(ws, sid):
+    ws.updateSession(sid, lambda data: [*data, "new"])
+
+
+def renew(ws, sid):
+    return ws.regenerateSession(sid, grace=60)
+
+
+class FaultContract:
+    """
+    Mixed into the tests of each engine: `faulty` is the one that fails, `ws`
+    are sessions over it, `other` those of another process.
+    """
+
+    @pytest.fixture
+    def faulty(self, engine):
+        return WrappingEngine(engine)
+
+    @pytest.fixture
+    def ws(self, faulty, clock):
+        ws = Drawing(RecordStore(faulty), 0, 1800, (), clock=clock)
+        ws.ids = FIRST, SECOND
+        return ws
+
+    @pytest.fixture
+    def other(self, engine, clock):
+        return Drawing(RecordStore(engine), 0, 1800, (), clock=clock)
+
+    @pytest.fixture
+    def sid(self, ws, other):
+        """A session that both have seen."""
+        sid = ws.newSession(data=["old"])
+        self.seen(ws, other, sid)
+        return sid
+
+    @staticmethod
+    def seen(ws, other, sid):
+        """The record, which is the engine's, whatever is remembered here."""
+        found = ws.readSession(sid)
+        assert found == other.readSession(sid)
+        return found
+
+    # Faults
+
+    @pytest.mark.parametrize("write", [store, touch, replace, update, renew])
+    def test_a_write_that_fails_changes_nothing(
+        self, ws, other, faulty, sid, clock, write
+    ):
+        before = self.seen(ws, other, sid)
+        clock.move(5)
+        faulty.before("commit", FAULT)
+        with pytest.raises(SessionStoreError):
+            write(ws, sid)
+        assert self.seen(ws, other, sid) == before
+        assert other.countSessions() == 1
+
+    @pytest.mark.parametrize(
+        ("write", "once", "twice"),
+        [
+            (store, ["new"], ["new"]),
+            (touch, ["old"], ["old"]),
+            (replace, ["new"], ["new"]),
+            (update, ["old", "new"], ["old", "new", "new"]),
+        ],
+    )
+    @pytest.mark.parametrize("looks", [False, True])
+    def test_a_write_whose_outcome_is_lost_was_done_and_can_be_repeated(
+        self, ws, other, faulty, sid, clock, write, once, twice, looks
+    ):
+        clock.move(5)
+        faulty.after("commit", FAULT)
+        with pytest.raises(SessionStoreError):
+            write(ws, sid)
+        for each in (ws, other) if looks else (other,):
+            record = each.readSession(sid)
+            assert (record.data, record.stored) == (once, clock.now)
+        clock.move(5)
+        write(ws, sid)
+        record = self.seen(ws, other, sid)
+        assert (record.data, record.stored) == (twice, clock.now)
+
+    def test_a_version_from_before_a_lost_outcome_is_an_old_one(
+        self, ws, other, faulty, sid
+    ):
+        old = ws.readSession(sid).version
+        faulty.after("commit", FAULT)
+        with pytest.raises(SessionStoreError):
+            ws.replaceSession(sid, "lost", old)
+        assert ws.replaceSession(sid, "again", old) is None
+        assert self.seen(ws, other, sid).data == "lost"
+
+    def test_a_limit_whose_outcome_is_lost_is_not_taken_away_by_a_store(
+        self, ws, other, faulty, sid
+    ):
+        faulty.after("commit", FAULT)
+        with pytest.raises(SessionStoreError):
+            ws.updateSession(sid, lambda data: data, idle=77)
+        ws.storeSession(sid, "next")
+        record = self.seen(ws, other, sid)
+        assert (record.data, record.idle) == ("next", 77)
+
+    @pytest.mark.parametrize(
+        "fault", [FAULT, SessionBusy("in the way"), CorruptData()]
+    )
+    def test_a_read_that_fails_leaves_nothing_behind(
+        self, ws, other, faulty, sid, fault
+    ):
+        for plan in faulty.before, faulty.after:
+            other.updateSession(sid, lambda data: [*data, "theirs"])
+            plan("read", fault)
+            with pytest.raises(type(fault)):
+                ws.readSession(sid)
+            self.seen(ws, other, sid)
+        assert ws.retrieveSession(sid) == ["old", "theirs", "theirs"]
+
+    def test_a_log_out_that_fails_can_be_repeated(
+        self, ws, other, faulty, sid
+    ):
+        faulty.before("remove", FAULT)
+        with pytest.raises(SessionStoreError):
+            ws.deleteSession(sid)
+        self.seen(ws, other, sid)
+        faulty.after("remove", FAULT)
+        with pytest.raises(SessionStoreError):
+            ws.deleteSession(sid)
+        self.gone(ws, other, sid)
+        ws.deleteSession(sid)
+        assert faulty.outcomes("remove")[-1] == ABSENT
+
+    @staticmethod
+    def gone(ws, other, *ids):
+        for each, sid in itertools.product((ws, other), ids):
+            with pytest.raises(InvalidSessionId):
+                each.retrieveSession(sid)
+        assert other.countSessions() == 0
+
+    def test_a_log_out_of_two_ids_that_fails_can_be_repeated(
+        self, ws, other, faulty
+    ):
+        plans = faulty.before, faulty.after
+        for plan, call in itertools.product(plans, (1, 2, 3)):
+            ws.ids = FIRST, SECOND
+            ws.regenerateSession(ws.newSession(), grace=60)
+            plan("remove", FAULT, call)
+            with pytest.raises(SessionStoreError):
+                ws.deleteSession(FIRST)
+            ws.deleteSession(FIRST)
+            self.gone(ws, other, FIRST, SECOND)
+
+    @pytest.mark.parametrize("grace", [0, 60])
+    def test_whatever_fails_a_session_has_one_id(
+        self, ws, other, faulty, grace
+    ):
+        ws.newSession(data="data")
+        del faulty.trace[:]
+        ws.regenerateSession(FIRST, grace=grace)
+        # Where they are is remembered, and not asked again.
+        steps = [each.name for each in faulty.trace if each.name != "locate"]
+        assert {"read", "create", "commit"} <= set(steps)
+        plans = faulty.before, faulty.after
+        for plan, (number, step) in itertools.product(plans, enumerate(steps)):
+            other.deleteSession(FIRST)
+            other.deleteSession(SECOND)
+            self.gone(ws, other, FIRST, SECOND)
+            ws.ids = FIRST, SECOND
+            ws.newSession(data="data")
+            if (plan, step) == (faulty.after, "create"):
+                continue  # nobody can say whether it was made
+            plan(step, FAULT, steps[: number + 1].count(step))
+            try:
+                live = ws.regenerateSession(FIRST, grace=grace)
+            except SessionStoreError:
+                live = FIRST
+            assert faulty.planned == []
+            assert self.seen(ws, other, live).data == "data"
+            assert other.countSessions() == 1
+
+    def test_what_failed_while_it_was_made_is_there_whole_or_not_at_all(
+        self, ws, other, faulty
+    ):
+        for plan, count in (faulty.before, 0), (faulty.after, 1):
+            ws.ids = (FIRST,)
+            plan("create", FAULT)
+            with pytest.raises(SessionStoreError):
+                ws.newSession(data="lost")
+            assert other.countSessions() == count
+        assert self.seen(ws, other, FIRST).data == "lost"
+
+    # Others, in between
+
+    @pytest.mark.parametrize("write", [store, touch, replace, update, renew])
+    def test_what_is_deleted_before_it_is_written_stays_so(
+        self, ws, other, faulty, sid, write
+    ):
+        faulty.before("commit", lambda: other.deleteSession(sid))
+        with pytest.raises(InvalidSessionId):
+            write(ws, sid)
+        self.gone(ws, other, FIRST, SECOND)
+
+    @pytest.mark.parametrize(
+        ("write", "left"),
+        [
+            (store, ["new"]),
+            (touch, ["old", "theirs"]),
+            (replace, ["old", "theirs"]),
+            (update, ["old", "theirs", "new"]),
+            (renew, ["old", "theirs"]),
+        ],
+    )
+    def test_what_is_stored_before_it_is_written_is_not_lost(
+        self, ws, other, faulty, sid, write, left
+    ):
+        """Unless somebody stores without a look at it."""
+        faulty.before(
+            "commit", lambda: other.storeSession(sid, ["old", "theirs"])
+        )
+        assert write(ws, sid) == (SECOND if write is renew else None)
+        live = SECOND if write is renew else sid
+        assert self.seen(ws, other, live).data == left
+
+    @pytest.mark.parametrize("write", [store, touch])
+    def test_who_is_overtaken_each_time_is_told_so_in_the_end(
+        self, ws, other, faulty, sid, write
+    ):
+        numbers = itertools.count(1)
+
+        def overtake():
+            version = other.readSession(sid).version
+            other.replaceSession(sid, "theirs", version, idle=next(numbers))
+
+        faulty.timeout = 0.05
+        faulty.before("commit", overtake, None)
+        with pytest.raises(SessionBusy, match=r"0\.05 s"):
+            write(ws, sid)
+        outcomes = [outcome for outcome, _ in faulty.outcomes("commit")]
+        assert len(outcomes) > 1
+        assert set(outcomes) == {CONFLICT}
+        assert self.seen(ws, other, sid).data == "theirs"
+
+    def test_an_id_that_is_taken_meanwhile_is_left_alone(
+        self, ws, other, faulty
+    ):
+        other.ids = (FIRST,)
+        ws.ids = FIRST, FIRST, SECOND
+        faulty.before("create", lambda: other.newSession(data="theirs"))
+        assert ws.newSession(data="mine") == SECOND
+        assert faulty.outcomes("create") == [EXISTS, EXISTS, OK]
+        assert self.seen(ws, other, FIRST).data == "theirs"
+        assert self.seen(ws, other, SECOND).data == "mine"
+        ws.ids = (FIRST,) * 3
+        with pytest.raises(GenerateIDError):
+            ws.newSession(data="mine")
+        assert other.countSessions() == 2

@@ -18,43 +18,6 @@ def twins(make_store, clock):
     return fast, slow
 
 
-@pytest.mark.parametrize("age", [101, 201])
-def test_a_session_refreshed_meanwhile_is_not_deleted_as_expired(
-    twins, clock, age, monkeypatch
-):
-    """It is expired for one process; another refreshes it in between."""
-    fast, slow = twins
-    sid = fast.newSession()
-    clock.move(age)
-    real = fast._store.delete
-
-    def delete(session_id, expected=None):
-        monkeypatch.undo()
-        slow.expireDeactivate = slow.expireRemove = 0
-        slow.storeSession(sid, "refreshed")
-        return real(session_id, expected)
-
-    monkeypatch.setattr(fast._store, "delete", delete)
-    assert fast.retrieveSession(sid) == "refreshed"
-    assert sid in fast.sessiondict
-
-
-def test_a_session_deleted_meanwhile_is_gone(twins, clock, monkeypatch):
-    fast, slow = twins
-    sid = fast.newSession()
-    clock.move(150)
-    real = fast._store.delete
-
-    def delete(session_id, expected=None):
-        monkeypatch.undo()
-        slow.deleteSession(sid)
-        return real(session_id, expected)
-
-    monkeypatch.setattr(fast._store, "delete", delete)
-    with pytest.raises(InvalidSessionId):
-        fast.retrieveSession(sid)
-
-
 def test_a_late_store_does_not_refresh_an_expired_session(twins, clock, root):
     fast, slow = twins
     sid = slow.newSession()

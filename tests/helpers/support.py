@@ -72,25 +72,6 @@ def at(now, idle=0.0, lifetime=0.0, remove=0.0):
     return now, idle, lifetime, remove
 
 
-class Interposed:
-    """
-    An engine with something that comes in between, once: when the next
-    session has been looked at, before anything else is done with it.
-    """
-
-    def __init__(self, engine, action):
-        self._engine, self._action = engine, action
-
-    def __getattr__(self, name):
-        return getattr(self._engine, name)
-
-    def inspect(self, address):
-        raw = self._engine.inspect(address)
-        action, self._action = self._action, lambda: None
-        action()
-        return raw
-
-
 def in_processes(count, func, *args):
     """Runs func(number, *args) in `count` processes; the results in order."""
     children = [Child(func, number, *args) for number in range(count)]

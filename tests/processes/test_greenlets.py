@@ -9,6 +9,8 @@ import pytest
 from greenlet import getcurrent, greenlet
 
 from websession import FileStore, SessionBusy, WebSession
+from websession.stores.records import RecordStore
+from wrapping import WrappingEngine
 
 
 def interleaved(ws, sid, other):
@@ -98,18 +100,11 @@ def test_an_update_within_an_update_is_still_its_own(ws, sid):
     assert ws.retrieveSession(sid) == ["returned"]
 
 
-def test_an_expiry_is_not_taken_for_another_greenlets(make_store, clock):
-    main, deleted = getcurrent(), []
-
-    class Switching(WebSession):
-        def deleteSession(self, session_id):
-            if not deleted:
-                deleted.append(1)
-                main.switch()
-            return super().deleteSession(session_id)
-
-    ws = Switching(make_store(), 0, 60, clock=clock)
+def test_an_expiry_is_not_taken_for_another_greenlets(any_engine, clock):
+    engine = WrappingEngine(any_engine)
+    ws = WebSession(RecordStore(engine), 0, 60, clock=clock)
     sid = ws.newSession()
+    engine.before("remove", getcurrent().switch)
     clock.move(61)
     expiry = greenlet(lambda: sid in map(ws.retrieveSession, [sid]))
     expiry.switch()

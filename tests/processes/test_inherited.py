@@ -16,8 +16,11 @@ from websession import (
     SessionLocked,
     WebSession,
 )
+from websession.disk.engine import DiskEngine
 from websession.disk.plain import files
 from websession.disk.plain.files import File
+from websession.stores.records import RecordStore
+from wrapping import WrappingEngine
 
 LONGEST = 30
 
@@ -142,30 +145,23 @@ def test_a_child_that_leaves_the_block_does_not_end_its_parents_lock(ws):
     assert Child(lock).result() == "locked twice"
 
 
-class Paused(WebSession):
-    """Does something else between an expiry and its deletion."""
-
-    pause = None
-
-    def deleteSession(self, session_id):
-        if self.pause is not None:
-            self.pause()
-        return super().deleteSession(session_id)
-
-
-def test_a_log_out_is_not_taken_for_another_threads_expiry(make_store, clock):
-    ws = Paused(make_store(), 0, 60, clock=clock)
+def test_a_log_out_is_not_taken_for_another_threads_expiry(
+    root, backend, clock
+):
+    engine = WrappingEngine(
+        DiskEngine(root, backend=backend, sweep_interval=0)
+    )
+    ws = WebSession(RecordStore(engine), 0, 60, clock=clock)
     sid = ws.newSession()
 
     def inside(stay):
         def pause():
-            ws.pause = None
             stay()
             clock.move(-61)
             ws.storeSession(sid, "refreshed")
 
         clock.move(61)
-        ws.pause = pause
+        engine.before("remove", pause)
         assert ws.retrieveSession(sid) == "refreshed"
 
     def work(ident):

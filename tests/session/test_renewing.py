@@ -28,7 +28,9 @@ from websession import (
 )
 from websession.admin.inspector import Inspector
 from websession.ids import handle
+from websession.stores.records import RecordStore
 from websession.web import Session, SessionCookie, SessionManager
+from wrapping import WrappingEngine
 
 ENV = {"REMOTE_ADDR": "192.0.2.1"}
 SOURCE = str(Path(websession.__file__).parent)
@@ -613,34 +615,27 @@ def test_a_killed_log_out_can_be_repeated(root, backend):
     assert left == {0, 1}
 
 
-def test_a_failure_behind_the_point_of_no_return_is_none(make_store):
-    class Failing(FileStore):
-        def supersede(self, *args, **settings):
-            super().supersede(*args, **settings)
-            raise SessionStoreError("after it was done")
-
-    store = make_store()
-    store.__class__ = Failing
-    ws = WebSession(store)
+def test_a_failure_behind_the_point_of_no_return_is_none(any_engine):
+    engine = WrappingEngine(any_engine)
+    ws = WebSession(RecordStore(engine))
     old = ws.newSession(data="data")
     for grace in 0, 10:
+        engine.after("commit", SessionStoreError("after it was done"))
         old = ws.regenerateSession(old, grace=grace)
         assert ws.retrieveSession(old) == "data"
+    lost = engine.outcomes("commit")
+    assert [type(each) for each in lost] == [SessionStoreError] * 2
     assert ws.countSessions() == 1
 
 
-def test_who_comes_second_has_no_new_id_left(make_store):
+def test_who_comes_second_has_no_new_id_left(any_engine):
     """Also where the system fails when it is told so."""
-
-    class Late(FileStore):
-        def supersede(self, session_id, *args, **settings):
-            WebSession(make_store()).regenerateSession(session_id, grace=10)
-            raise SessionStoreError("before it was done")
-
-    store = make_store()
-    store.__class__ = Late
-    ws = WebSession(store)
+    engine = WrappingEngine(any_engine)
+    ws = WebSession(RecordStore(engine))
     old = ws.newSession(data="data")
+    other = WebSession(RecordStore(any_engine))
+    engine.before("commit", lambda: other.regenerateSession(old, grace=10))
+    engine.before("commit", SessionStoreError("before it was done"))
     with pytest.raises(SessionStoreError):
         ws.regenerateSession(old, grace=10)
     assert ws.countSessions() == 1
