@@ -10,7 +10,7 @@ import os
 import time
 from fcntl import LOCK_EX
 from stat import S_ISDIR, S_ISREG
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..disk.plain.files import File, Outcome
 from ..disk.private import TEMPORARY
@@ -19,7 +19,6 @@ from ..engine import DamagedFile
 from ..exceptions import CorruptData, SessionStoreError
 from ..record import MODE_SUPERSEDED, is_superseded, right_mode, stored_at
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 from ..disk.private import TEMPORARY, sync_directory
 from ..disk.root import MARKER
@@ -15,7 +16,6 @@ from ..exceptions import CorruptData, SessionBusy, SessionStoreError
 from ..record import Parts, is_superseded, stored_at, version_of
 from ..stores.transit import COPIED, GONE, THERE
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..engine import Draft
     from ..keyring import Keyring

@@ -9,6 +9,7 @@ import os
 import resource
 import tempfile
 from stat import S_ISVTX
+from typing import TYPE_CHECKING
 
 from ..disk.backend import BACKEND
 from ..disk.private import check_directory, mount_of, network_type
@@ -27,7 +28,6 @@ from .probes import (
     times,
 )
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -7,7 +7,7 @@ take no lock for longer than any reader, removals go the way of all others.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..disk.engine import DiskEngine
 from ..disk.root import LOCKS
@@ -26,7 +26,6 @@ from ..record import (
     version_of,
 )
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

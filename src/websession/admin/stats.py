@@ -7,11 +7,11 @@ from __future__ import annotations
 import os
 import time
 from bisect import bisect_left
+from typing import TYPE_CHECKING
 
 from ..disk.root import DAMAGED
 from ..exceptions import CorruptData, SessionStoreError
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

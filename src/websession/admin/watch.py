@@ -8,12 +8,11 @@ import os
 import time
 from math import inf
 from stat import S_IXUSR
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..disk.root import COUNT
 from ..exceptions import CorruptData, SessionStoreError
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -13,6 +13,7 @@ import io
 import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..exceptions import SessionException
@@ -20,7 +21,6 @@ from .arguments import Parser, Refused
 from .manual import Manual, add_manual
 from .output import complain
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

@@ -10,11 +10,11 @@ import statistics
 import tempfile
 from functools import partial
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from .arguments import Refused, add_json, path_of, whole
 from .output import print_json, progress, table
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from typing import TYPE_CHECKING
 
 from ..admin.stats import Census, Distribution, room, take
 from .arguments import add_json, add_path, inspector
 from .output import age, bar, moment, pairs, print_json, progress, say, size
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
+from typing import TYPE_CHECKING
 
 from .arguments import add_json, add_path, duration, inspector, whole
 from .output import age, moment, print_json, progress, size, table
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 

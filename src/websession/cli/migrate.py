@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from typing import TYPE_CHECKING
 
 from .. import serializers
 from ..admin.copy import Transfer
@@ -19,7 +20,6 @@ from ..stores.transit import COPIED, GONE, THERE
 from .arguments import Refused, add_json, duration, secret_in, secrets_of
 from .output import complain, print_json, progress, say
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 

@@ -10,10 +10,10 @@ import sys
 import time
 from contextlib import contextmanager
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from ..exceptions import printable
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any

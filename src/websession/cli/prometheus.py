@@ -5,11 +5,11 @@ The text format of Prometheus.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from ..admin.stats import Census, Distribution, room
 from ..exceptions import printable
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..admin.inspector import Inspector
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ..admin.copy import resign, use_application
 from ..exceptions import CorruptData, SessionStoreError
@@ -13,7 +14,6 @@ from ..stores.transit import COPIED, GONE, THERE
 from .arguments import Refused, add_json, add_path, inspector, secrets_of
 from .output import complain, print_json, progress, say
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 

@@ -9,13 +9,13 @@ import json
 import os
 import time
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from ..exceptions import CorruptData
 from .arguments import Refused, add_json, duration, inspector
 from .listing import as_json, serializer_name
 from .output import age, moment, pairs, print_json, progress, say, size
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..admin.inspector import Inspector, StoredSession
 

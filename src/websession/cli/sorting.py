@@ -7,10 +7,10 @@ from __future__ import annotations
 import heapq
 import struct
 import tempfile
+from typing import TYPE_CHECKING
 
 from ..admin.inspector import StoredSession
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import IO

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from ..disk.sweepnote import Tally
 from .arguments import (
@@ -19,7 +20,6 @@ from .arguments import (
 )
 from .output import age, print_json, progress, say
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..admin.inspector import Inspector
 

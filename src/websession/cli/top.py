@@ -10,12 +10,12 @@ import os
 import shutil
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from ..admin.watch import Activity, Moment
 from .arguments import add_json, add_path, duration, inspector, whole
 from .output import age, clear, is_terminal, print_json, say, size, table
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+from typing import TYPE_CHECKING
 
 from ..admin.check import Verifier
 from .arguments import add_json, add_path, inspector
 from .output import print_json, progress, say
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 

@@ -15,12 +15,12 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from .. import SessionException, WebSession
 from ..cli.output import say
 from .load import HOST, Client, Tally, drive, problems
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType

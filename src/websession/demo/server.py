@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from ..cli.output import complain, say
 from ..exceptions import SessionStoreError, printable
@@ -16,7 +17,6 @@ from . import on_gunicorn, on_uwsgi, on_wsgiref
 from .app import make_app
 from .site import IDLE, LIFETIME
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
