@@ -14,14 +14,10 @@ static uint32_t crc32_step8(uint32_t crc, const uint8_t *p)
     uint32_t low = crc ^ ws_get_u32(p);
     uint32_t high = ws_get_u32(p + 4);
 
-    return ws_crc_table[7][low & 0xff] ^
-           ws_crc_table[6][(low >> 8) & 0xff] ^
-           ws_crc_table[5][(low >> 16) & 0xff] ^
-           ws_crc_table[4][low >> 24] ^
-           ws_crc_table[3][high & 0xff] ^
-           ws_crc_table[2][(high >> 8) & 0xff] ^
-           ws_crc_table[1][(high >> 16) & 0xff] ^
-           ws_crc_table[0][high >> 24];
+    return ws_crc_table[7][low & 0xff] ^ ws_crc_table[6][(low >> 8) & 0xff] ^
+           ws_crc_table[5][(low >> 16) & 0xff] ^ ws_crc_table[4][low >> 24] ^
+           ws_crc_table[3][high & 0xff] ^ ws_crc_table[2][(high >> 8) & 0xff] ^
+           ws_crc_table[1][(high >> 16) & 0xff] ^ ws_crc_table[0][high >> 24];
 }
 
 /* Of the state itself, not inverted at either end, as in what follows. */
@@ -41,8 +37,8 @@ static uint32_t crc32_by_table(uint32_t state, const uint8_t *data, size_t len)
 #define LANES 4   /* of them at a time, so that none waits for another */
 
 /* The 16 bytes of `onto` with what `from`, some way before, adds to them. */
-__attribute__((target("pclmul")))
-static __m128i fold(__m128i from, __m128i distance, __m128i onto)
+__attribute__((target("pclmul"))) static __m128i
+fold(__m128i from, __m128i distance, __m128i onto)
 {
     __m128i low = _mm_clmulepi64_si128(from, distance, 0x00);
     __m128i high = _mm_clmulepi64_si128(from, distance, 0x11);
@@ -56,12 +52,11 @@ static __m128i load(const uint8_t *data)
 }
 
 /* At least LANES * FOLDED bytes. */
-__attribute__((target("pclmul")))
-static uint32_t crc32_by_folding(uint32_t state,
-                                 const uint8_t *data, size_t len)
+__attribute__((target("pclmul"))) static uint32_t
+crc32_by_folding(uint32_t state, const uint8_t *data, size_t len)
 {
-    const __m128i far = _mm_set_epi64x((long long)WS_CRC_FAR_HIGH,
-                                       (long long)WS_CRC_FAR_LOW);
+    const __m128i far =
+        _mm_set_epi64x((long long)WS_CRC_FAR_HIGH, (long long)WS_CRC_FAR_LOW);
     const __m128i near = _mm_set_epi64x((long long)WS_CRC_NEAR_HIGH,
                                         (long long)WS_CRC_NEAR_LOW);
     uint8_t left[FOLDED];

@@ -94,8 +94,8 @@ static int overwrite(int fd, uint64_t from, uint64_t to)
     static const uint8_t zeros[WS_PAGE_LEN];
 
     while (from < to) {
-        size_t len = to - from < sizeof zeros ? (size_t)(to - from)
-                                              : sizeof zeros;
+        size_t len =
+            to - from < sizeof zeros ? (size_t)(to - from) : sizeof zeros;
 
         if (write_rest(fd, zeros, len, from) < 0)
             return -1;
@@ -114,8 +114,8 @@ int ws_file_wipe(int fd, uint64_t from, uint64_t to)
     if (overwrite(fd, from, page) < 0)
         return -1;
 #ifdef FALLOC_FL_PUNCH_HOLE
-    if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                  (off_t)page, (off_t)(last - page)) == 0)
+    if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)page,
+                  (off_t)(last - page)) == 0)
         return 0;
 #endif
     (void)last;
@@ -162,8 +162,10 @@ static int look(int fd, const char *path, ws_info *info)
     struct statx stx;
     int flags = empty ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
 
-    if (statx(fd, path, flags, STATX_TYPE | STATX_MODE | STATX_UID |
-              STATX_NLINK | STATX_SIZE | STATX_INO, &stx) == 0) {
+    if (statx(fd, path, flags,
+              STATX_TYPE | STATX_MODE | STATX_UID | STATX_NLINK | STATX_SIZE |
+                  STATX_INO,
+              &stx) == 0) {
         info->mode = stx.stx_mode;
         info->uid = stx.stx_uid;
         info->nlink = stx.stx_nlink;

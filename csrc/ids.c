@@ -5,8 +5,8 @@
 
 #include "ws_internal.h"
 
-int ws_id_draw(char *out, size_t length,
-               const char *alphabet, size_t alphabet_len)
+int ws_id_draw(char *out, size_t length, const char *alphabet,
+               size_t alphabet_len)
 {
     /* Bytes from here on are drawn again: each character as likely. */
     unsigned limit = (unsigned)(256 - 256 % alphabet_len);

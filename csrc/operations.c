@@ -53,8 +53,8 @@ static int scan_locked(ws_slots *slots, int fd, const char *name,
 }
 
 int64_t ws_session_read(const char *path, const char *name,
-                        const uint8_t *known, size_t known_len,
-                        void *out, size_t capacity, double timeout)
+                        const uint8_t *known, size_t known_len, void *out,
+                        size_t capacity, double timeout)
 {
     ws_slots slots;
     ws_info info;
@@ -112,10 +112,11 @@ static int write_record(int fd, const char *name, uint8_t *header,
     uint32_t crc = ws_crc32(0, (const uint8_t *)name, WS_NAME_LEN);
 
     memcpy(header, record, WS_HEADER_LEN);
-    ws_put_u64(header + 8, sequence);
-    crc = ws_crc32(crc, header + 8, WS_HEADER_LEN - 8);
+    ws_put_u64(header + WS_SEQUENCE_AT, sequence);
+    crc =
+        ws_crc32(crc, header + WS_SEQUENCE_AT, WS_HEADER_LEN - WS_SEQUENCE_AT);
     crc = ws_crc32(crc, record + WS_HEADER_LEN, record_len - WS_HEADER_LEN);
-    ws_put_u32(header + 4, crc);
+    ws_put_u32(header + WS_CRC_AT, crc);
     if (ws_file_write(fd, header, record + WS_HEADER_LEN,
                       record_len - WS_HEADER_LEN, offset, least) < 0)
         return WS_ERRNO;
@@ -163,8 +164,8 @@ static int look_locked(ws_slots *slots, int fd, const char *path,
 }
 
 int ws_session_create(const char *path, const char *name,
-                      const uint8_t *record, size_t record_len,
-                      int durability, double timeout)
+                      const uint8_t *record, size_t record_len, int durability,
+                      double timeout)
 {
     uint8_t header[WS_HEADER_LEN];
     double until = ws_clock() + timeout;
@@ -191,8 +192,7 @@ int ws_session_create(const char *path, const char *name,
     status = ws_file_check(fd, &info);
     if (status == WS_OK && info.nlink == 0)
         status = WS_EXISTS;
-    if (status == WS_OK && (info.mode & 07777) != 0600 &&
-        fchmod(fd, 0600) < 0)
+    if (status == WS_OK && (info.mode & 07777) != 0600 && fchmod(fd, 0600) < 0)
         status = WS_ERRNO;
     info.mode = 0600;
     if (status == WS_OK)
@@ -205,7 +205,6 @@ int ws_session_create(const char *path, const char *name,
         int saved = errno;
 
         status = WS_ERRNO;
-
         if (ws_file_named(AT_FDCWD, path, &info) == WS_OK)
             (void)unlink(path);
         errno = saved;
@@ -216,9 +215,9 @@ done:
 
 int ws_session_commit(const char *path, const char *name,
                       const uint8_t *record, size_t record_len,
-                      const uint8_t *expected,
-                      double now, double idle, double lifetime,
-                      int durability, double timeout, void *header)
+                      const uint8_t *expected, double now, double idle,
+                      double lifetime, int durability, double timeout,
+                      void *header)
 {
     ws_slots slots;
     ws_info info;
@@ -248,8 +247,8 @@ int ws_session_commit(const char *path, const char *name,
         goto done;
     }
     status = write_record(fd, name, header, record, record_len,
-                          WS_SEQUENCE(slots.header) + 1,
-                          ws_slot_start(target), durability,
+                          WS_SEQUENCE(slots.header) + 1, ws_slot_start(target),
+                          durability,
                           WS_IN_PAGE(target) ? ws_slot_size(target) : 0);
 done:
     return ws_file_release(fd, locked, status);

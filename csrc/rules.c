@@ -32,15 +32,13 @@ static int same_origin(ws_slots *slots, const uint8_t *record)
 {
     const uint8_t *header = slots->header;
     uint64_t at = ws_slot_start(slots->live) + WS_HEADER_LEN;
-    const uint8_t *env = record + WS_HEADER_LEN;
+    const uint8_t *env = record + ws_env_at(record);
     size_t left = WS_ENV_LEN(header);
     uint8_t chunk[512];
 
-    if (memcmp(header + 16, record + 16, 8) != 0 ||
+    if (!ws_same_creation(header, record) ||
         WS_ENV_LEN(record) != WS_ENV_LEN(header))
         return 0;
-    if (WS_FLAGS(record) & WS_FLAG_SUPERSEDED)
-        env += WS_SUPERSEDE_LEN;
     if (at + left <= slots->page_len)
         return memcmp(slots->page + at, env, left) == 0;
     while (left > 0) {
@@ -58,8 +56,8 @@ static int same_origin(ws_slots *slots, const uint8_t *record)
 
 /* May the record follow the live one?  See ws_session_commit. */
 int ws_may_follow(ws_slots *slots, const uint8_t *record,
-                  const uint8_t *expected,
-                  double now, double idle, double lifetime)
+                  const uint8_t *expected, double now, double idle,
+                  double lifetime)
 {
     const uint8_t *header = slots->header;
     double ahead = WS_STORED(header) - WS_STORED(record);
@@ -72,11 +70,11 @@ int ws_may_follow(ws_slots *slots, const uint8_t *record,
         return WS_EXPIRED;
     if (ahead > 0 && ahead <= WS_CLOCK_SLACK)
         return WS_CONFLICT;
-    if (expected != NULL && memcmp(header + 16, record + 16, 8) != 0)
+    if (expected != NULL && !ws_same_creation(header, record))
         return WS_CONFLICT;
     /* Only who knows the live record may change what else it holds. */
-    if (expected == NULL && (!same_origin(slots, record) ||
-                             WS_IDLE(header) != WS_IDLE(record)))
+    if (expected == NULL &&
+        (!same_origin(slots, record) || WS_IDLE(header) != WS_IDLE(record)))
         return WS_CONFLICT;
     if (WS_SEQUENCE(header) == UINT64_MAX)
         return WS_EXHAUSTED;

@@ -4,7 +4,7 @@
 
 #include "ws_internal.h"
 
-static const uint8_t magic[4] = {'W', 'S', 'F', 2};
+static const uint8_t magic[WS_MAGIC_LEN] = {'W', 'S', 'F', 2};
 
 uint64_t ws_slot_start(int slot)
 {
@@ -18,15 +18,13 @@ uint64_t ws_slot_size(int slot)
 
 uint64_t ws_record_len(const uint8_t *header)
 {
-    uint64_t len = WS_HEADER_LEN;
+    uint64_t len = ws_env_at(header);
 
-    if (WS_FLAGS(header) & WS_FLAG_SUPERSEDED)
-        len += WS_SUPERSEDE_LEN;
     return len + WS_ENV_LEN(header) + WS_DATA_LEN(header);
 }
 
-int ws_record_expired(const uint8_t *header,
-                      double now, double idle, double lifetime)
+int ws_record_expired(const uint8_t *header, double now, double idle,
+                      double lifetime)
 {
     if (WS_IDLE(header) > 0)
         idle = WS_IDLE(header);
@@ -49,11 +47,12 @@ static enum ws_slot_kind header_kind(const uint8_t *header, uint64_t slot_size)
 {
     if (all_zero(header, WS_HEADER_LEN))
         return WS_EMPTY;
-    if (memcmp(header, magic, 3) != 0)
+    if (memcmp(header, magic, WS_FORMAT_AT) != 0)
         return WS_TORN;
-    if (header[3] > magic[3])
+    if (header[WS_FORMAT_AT] > magic[WS_FORMAT_AT])
         return WS_NEWER;
-    if (header[3] != magic[3] || ws_record_len(header) > slot_size)
+    if (header[WS_FORMAT_AT] != magic[WS_FORMAT_AT] ||
+        ws_record_len(header) > slot_size)
         return WS_TORN;
     return WS_PLAUSIBLE;
 }
@@ -79,8 +78,8 @@ static int crc_of_chunks(int fd, uint64_t at, uint64_t end, uint32_t *crc)
     uint8_t chunk[WS_PAGE_LEN];
 
     while (at < end) {
-        size_t len = end - at < sizeof chunk ? (size_t)(end - at)
-                                             : sizeof chunk;
+        size_t len =
+            end - at < sizeof chunk ? (size_t)(end - at) : sizeof chunk;
         ssize_t n = ws_file_read(fd, chunk, len, at);
 
         if (n < 0)
@@ -121,7 +120,8 @@ static int crc_of_body(ws_slots *slots, uint64_t start, size_t len,
         return 0;
     if (is_known(slots, slots->body, len))
         return 1;
-    *crc = ws_crc32(slots->name_crc, slots->body + 8, len - 8);
+    *crc = ws_crc32(slots->name_crc, slots->body + WS_SEQUENCE_AT,
+                    len - WS_SEQUENCE_AT);
     return 1;
 }
 
@@ -136,10 +136,11 @@ static int crc_fits(ws_slots *slots, int slot, const uint8_t *header)
 
     if (end > slots->size && end > slots->page_len)
         return 0;
-    if (end <= slots->page_len && is_known(slots, slots->page + start,
-                                           (size_t)(end - start)))
+    if (end <= slots->page_len &&
+        is_known(slots, slots->page + start, (size_t)(end - start)))
         return 1;
-    crc = ws_crc32(slots->name_crc, header + 8, WS_HEADER_LEN - 8);
+    crc = ws_crc32(slots->name_crc, header + WS_SEQUENCE_AT,
+                   WS_HEADER_LEN - WS_SEQUENCE_AT);
     if (end <= slots->page_len)
         crc = ws_crc32(crc, slots->page + at, (size_t)(end - at));
     else if (slots->body != NULL)
@@ -148,14 +149,14 @@ static int crc_fits(ws_slots *slots, int slot, const uint8_t *header)
         done = crc_of_chunks(slots->fd, at, end, &crc);
     if (done != 1 || slots->needed > 0 || slots->same)
         return done;
-    return crc == ws_get_u32(header + 4);
+    return crc == ws_get_u32(header + WS_CRC_AT);
 }
 
 /* A valid CRC over something this version must not interpret. */
 static int header_unsupported(const uint8_t *header)
 {
     return (WS_FLAGS(header) & ~WS_FLAG_SUPERSEDED) != 0 ||
-           !all_zero(header + 42, 2);
+           !all_zero(header + WS_RESERVED_AT, WS_IDLE_AT - WS_RESERVED_AT);
 }
 
 static int header_damaged(const uint8_t *header)
@@ -204,8 +205,8 @@ static int choose_live(ws_slots *slots, int locked)
     return WS_DAMAGED;
 }
 
-int ws_slots_scan(ws_slots *slots, int fd, uint64_t size,
-                  const char *name, int locked)
+int ws_slots_scan(ws_slots *slots, int fd, uint64_t size, const char *name,
+                  int locked)
 {
     ssize_t n;
     int slot;
@@ -224,12 +225,11 @@ int ws_slots_scan(ws_slots *slots, int fd, uint64_t size,
     if (n < 0)
         return WS_ERRNO;
     slots->page_len = (size_t)n;
-    for (slot = 0; slot < WS_MAX_SLOTS && ws_slot_start(slot) < size;
-         slot++) {
+    for (slot = 0; slot < WS_MAX_SLOTS && ws_slot_start(slot) < size; slot++) {
         if (header_load(slots, slot, slots->headers[slot]) < 0)
             return WS_ERRNO;
-        slots->kinds[slot] = header_kind(slots->headers[slot],
-                                         ws_slot_size(slot));
+        slots->kinds[slot] =
+            header_kind(slots->headers[slot], ws_slot_size(slot));
         if (slots->kinds[slot] == WS_TORN)
             slots->any_torn = 1;
         if (slots->kinds[slot] == WS_NEWER)

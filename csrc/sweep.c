@@ -88,8 +88,7 @@ static int record_over(const sweep *s, const ws_slots *slots)
  * limit that is no more, and that of a limit which is none of the shorter
  * ones.  Is it a session that counts now?
  */
-static int unmark(sweep *s, const ws_slots *slots, int fd,
-                  const ws_info *info)
+static int unmark(sweep *s, const ws_slots *slots, int fd, const ws_info *info)
 {
     unsigned mode = info->mode & 07777;
 
@@ -190,21 +189,25 @@ static void visit(sweep *s, const char *file)
         s->swept->live += counts;
 }
 
-int ws_shard_sweep(const char *directory, const char *prefix,
-                   double now, double idle, double lifetime,
-                   char *odd, size_t odd_capacity, ws_swept *swept)
+int ws_shard_sweep(const char *directory, const char *prefix, double now,
+                   double idle, double lifetime, char *odd,
+                   size_t odd_capacity, ws_swept *swept)
 {
-    sweep s = {.prefix = prefix, .prefix_len = strlen(prefix), .now = now,
-               .idle = idle, .lifetime = lifetime, .odd = odd,
-               .odd_left = odd_capacity, .swept = swept};
+    sweep s = {.prefix = prefix,
+               .prefix_len = strlen(prefix),
+               .now = now,
+               .idle = idle,
+               .lifetime = lifetime,
+               .odd = odd,
+               .odd_left = odd_capacity,
+               .swept = swept};
     struct timespec kernel_now;
     struct dirent *entry;
     DIR *listing;
     int error;
 
     memset(swept, 0, sizeof *swept);
-    s.dirfd = open(directory,
-                   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    s.dirfd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (s.dirfd < 0)
         return errno == ENOENT ? WS_ABSENT : WS_ERRNO;
     listing = fdopendir(s.dirfd);
@@ -214,8 +217,8 @@ int ws_shard_sweep(const char *directory, const char *prefix,
         errno = error;
         return WS_ERRNO;
     }
-    s.shortest = lifetime > 0 && (idle <= 0 || lifetime < idle) ? lifetime
-                                                                : idle;
+    s.shortest =
+        lifetime > 0 && (idle <= 0 || lifetime < idle) ? lifetime : idle;
     clock_gettime(CLOCK_REALTIME, &kernel_now);
     s.kernel_now = seconds(kernel_now);
     while (errno = 0, (entry = readdir(listing)) != NULL)

@@ -22,9 +22,9 @@
  * copy of the header.  timeout is the longest wait for a lock in seconds.
  *
  * ERRORS.  Zero or a count is success, a negative ws_status is anything else.
- * With WS_ERRNO and WS_UNSYNCED the cause is in errno.  WS_INTERRUPTED means that a signal
- * came while waiting for a lock and nothing was done: let the handlers run
- * and call again (ws_session_create waits on by itself).
+ * With WS_ERRNO and WS_UNSYNCED the cause is in errno.  WS_INTERRUPTED means
+ * that a signal came while waiting for a lock and nothing was done: let the
+ * handlers run and call again (ws_session_create waits on by itself).
  *
  * This file is read by the C compiler and by ffi.cdef(): no directives, and
  * the includes it needs stand before the place that includes it.
@@ -51,8 +51,8 @@ enum ws_status {
  * Draws length characters of alphabet, each with the same probability, from
  * the system's CSPRNG.  alphabet_len is 2 to 256.  Writes no NUL.
  */
-int ws_id_draw(char *out, size_t length,
-               const char *alphabet, size_t alphabet_len);
+int ws_id_draw(char *out, size_t length, const char *alphabet,
+               size_t alphabet_len);
 
 /*
  * Reads the live record into out and returns its length.  A length greater
@@ -62,16 +62,16 @@ int ws_id_draw(char *out, size_t length,
  * every byte, 0 is returned, and out holds nothing of use.
  */
 int64_t ws_session_read(const char *path, const char *name,
-                        const uint8_t *known, size_t known_len,
-                        void *out, size_t capacity, double timeout);
+                        const uint8_t *known, size_t known_len, void *out,
+                        size_t capacity, double timeout);
 
 /*
  * Makes a new session file with the record as its first state.
  * durability: 0 none, 1 or more fdatasync before the lock is given up.
  */
 int ws_session_create(const char *path, const char *name,
-                      const uint8_t *record, size_t record_len,
-                      int durability, double timeout);
+                      const uint8_t *record, size_t record_len, int durability,
+                      double timeout);
 
 /*
  * Writes the record as the session's new state, if the live record
@@ -87,9 +87,9 @@ int ws_session_create(const char *path, const char *name,
  */
 int ws_session_commit(const char *path, const char *name,
                       const uint8_t *record, size_t record_len,
-                      const uint8_t *expected,
-                      double now, double idle, double lifetime,
-                      int durability, double timeout, void *header);
+                      const uint8_t *expected, double now, double idle,
+                      double lifetime, int durability, double timeout,
+                      void *header);
 
 /*
  * Unlinks the session.  With expected (64 bytes) only if the live record has
@@ -119,9 +119,9 @@ typedef struct {
  * once.  Names of damaged files go to odd, each NUL-terminated, as far as
  * odd_capacity reaches.  Everything that is not a session stays.
  */
-int ws_shard_sweep(const char *directory, const char *prefix,
-                   double now, double idle, double lifetime,
-                   char *odd, size_t odd_capacity, ws_swept *swept);
+int ws_shard_sweep(const char *directory, const char *prefix, double now,
+                   double idle, double lifetime, char *odd,
+                   size_t odd_capacity, ws_swept *swept);
 
 /* WS_OK if there is a file of that path, whatever it is, else WS_ABSENT. */
 int ws_path_exists(const char *path);

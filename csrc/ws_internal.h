@@ -19,7 +19,7 @@
 /* Marks in the mode of a file, for those who do not read it. */
 #define WS_MODE_SUPERSEDED S_IXUSR /* the count passes over it */
 #define WS_MODE_OWN_LIMIT S_ISVTX  /* mtime does not tell when it is over */
-#define WS_CLOCK_SLACK 3600.0 /* how far ahead a clock may sensibly be */
+#define WS_CLOCK_SLACK 3600.0      /* how far ahead a clock may sensibly be */
 
 /* Little-endian fields of a header. */
 static inline uint32_t ws_get_u32(const uint8_t *p)
@@ -56,13 +56,43 @@ static inline void ws_put_u64(uint8_t *p, uint64_t value)
     ws_put_u32(p + 4, (uint32_t)(value >> 32));
 }
 
-#define WS_SEQUENCE(header) ws_get_u64((header) + 8)
-#define WS_CREATED(header) ws_get_f64((header) + 16)
-#define WS_STORED(header) ws_get_f64((header) + 24)
-#define WS_ENV_LEN(header) ws_get_u32((header) + 32)
-#define WS_DATA_LEN(header) ws_get_u32((header) + 36)
-#define WS_FLAGS(header) ((header)[41])
-#define WS_IDLE(header) ws_get_u32((header) + 44)
+/* Where they are, as FORMAT.md has it.  No other file has a bare number. */
+#define WS_MAGIC_LEN 4
+#define WS_FORMAT_AT 3 /* of the magic: the version of the format */
+#define WS_CRC_AT 4
+#define WS_SEQUENCE_AT 8 /* here what the CRC is of begins */
+#define WS_CREATED_AT 16
+#define WS_STORED_AT 24
+#define WS_ENV_LEN_AT 32
+#define WS_DATA_LEN_AT 36
+#define WS_FLAGS_AT 41
+#define WS_RESERVED_AT 42
+#define WS_IDLE_AT 44
+
+#define WS_SEQUENCE(header) ws_get_u64((header) + WS_SEQUENCE_AT)
+#define WS_CREATED(header) ws_get_f64((header) + WS_CREATED_AT)
+#define WS_STORED(header) ws_get_f64((header) + WS_STORED_AT)
+#define WS_ENV_LEN(header) ws_get_u32((header) + WS_ENV_LEN_AT)
+#define WS_DATA_LEN(header) ws_get_u32((header) + WS_DATA_LEN_AT)
+#define WS_FLAGS(header) ((header)[WS_FLAGS_AT])
+#define WS_IDLE(header) ws_get_u32((header) + WS_IDLE_AT)
+
+/* Where env begins: behind the blocks, in the order of their flags. */
+static inline size_t ws_env_at(const uint8_t *header)
+{
+    size_t at = WS_HEADER_LEN;
+
+    if (WS_FLAGS(header) & WS_FLAG_SUPERSEDED)
+        at += WS_SUPERSEDE_LEN;
+    return at;
+}
+
+/* Was it made at the same time, to the bit? */
+static inline int ws_same_creation(const uint8_t *header, const uint8_t *other)
+{
+    return memcmp(header + WS_CREATED_AT, other + WS_CREATED_AT,
+                  WS_STORED_AT - WS_CREATED_AT) == 0;
+}
 
 /* zlib's CRC-32, continued from crc. */
 uint32_t ws_crc32(uint32_t crc, const uint8_t *data, size_t len);
@@ -74,31 +104,31 @@ uint64_t ws_record_len(const uint8_t *header);
  * 1 if now is later than both limits allow (0: no limit), else 0.  A session
  * with an idle limit of its own goes by that.
  */
-int ws_record_expired(const uint8_t *header,
-                      double now, double idle, double lifetime);
+int ws_record_expired(const uint8_t *header, double now, double idle,
+                      double lifetime);
 
 enum ws_slot_kind { WS_EMPTY, WS_PLAUSIBLE, WS_TORN, WS_NEWER };
 
 /* The slots of a file, looked at once. */
 typedef struct {
     int fd;
-    uint64_t size;              /* of the file when it was looked at */
+    uint64_t size; /* of the file when it was looked at */
     uint32_t name_crc;
-    uint8_t page[WS_PAGE_LEN];  /* the first bytes of the file */
+    uint8_t page[WS_PAGE_LEN]; /* the first bytes of the file */
     size_t page_len;
-    int count;                  /* of the slots that begin in the file */
+    int count; /* of the slots that begin in the file */
     uint8_t headers[WS_MAX_SLOTS][WS_HEADER_LEN];
     enum ws_slot_kind kinds[WS_MAX_SLOTS];
     int any_torn;
-    int unsupported;            /* a slot of a newer format was seen */
-    int live;                   /* the best slot, or -1 */
-    const uint8_t *header;      /* of the live slot */
-    uint8_t *body;              /* where a large record goes, or NULL */
+    int unsupported;       /* a slot of a newer format was seen */
+    int live;              /* the best slot, or -1 */
+    const uint8_t *header; /* of the live slot */
+    uint8_t *body;         /* where a large record goes, or NULL */
     size_t body_capacity;
-    size_t needed;              /* > 0: the body is too small, unchecked */
-    const uint8_t *known;       /* a record that needs no check, or NULL */
+    size_t needed;        /* > 0: the body is too small, unchecked */
+    const uint8_t *known; /* a record that needs no check, or NULL */
     size_t known_len;
-    int same;                   /* the live record is the known one */
+    int same; /* the live record is the known one */
 } ws_slots;
 
 uint64_t ws_slot_start(int slot);
@@ -112,8 +142,8 @@ uint64_t ws_slot_size(int slot);
  * slot with any_torn set, since then only a look under the lock tells.
  * Returns WS_OK, WS_DAMAGED, WS_UNSUPPORTED or WS_ERRNO.
  */
-int ws_slots_scan(ws_slots *slots, int fd, uint64_t size,
-                  const char *name, int locked);
+int ws_slots_scan(ws_slots *slots, int fd, uint64_t size, const char *name,
+                  int locked);
 
 /*
  * Makes unreadable what records before the live one have left, under the lock
@@ -128,8 +158,8 @@ int ws_check_record(const uint8_t *record, size_t record_len);
 int ws_first_slot(size_t record_len, int apart_from);
 /* May the record follow the live one?  See ws_session_commit. */
 int ws_may_follow(ws_slots *slots, const uint8_t *record,
-                  const uint8_t *expected,
-                  double now, double idle, double lifetime);
+                  const uint8_t *expected, double now, double idle,
+                  double lifetime);
 
 /* pread and pwritev with short transfers and EINTR dealt with. */
 ssize_t ws_file_read(int fd, uint8_t *out, size_t len, uint64_t offset);

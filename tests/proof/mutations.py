@@ -174,8 +174,9 @@ MUTATIONS = [
     Mutation(
         "lengths are not held against the slot, in C",
         "csrc/slots.c",
-        "    if (header[3] != magic[3] || ws_record_len(header) > slot_size)",
-        "    if (header[3] != magic[3])",
+        "    if (header[WS_FORMAT_AT] != magic[WS_FORMAT_AT] ||\n"
+        "        ws_record_len(header) > slot_size)",
+        "    if (header[WS_FORMAT_AT] != magic[WS_FORMAT_AT])",
         FUZZ + " " + RECORD,
     ),
     Mutation(
@@ -230,9 +231,8 @@ MUTATIONS = [
     Mutation(
         "old values stay in slots that no record reaches, in C",
         WIPE_C,
-        "    if (ws_file_write(slots->fd, header, header, 0, start,\n"
-        "                      (size_t)in_page) < 0)",
-        "    if (ws_file_write(slots->fd, header, header, 0, start, 0) < 0)",
+        "header, 0, start, least) < 0)",
+        "header, 0, start, 0) < 0)",
         RECORD,
     ),
     Mutation(
@@ -267,7 +267,7 @@ MUTATIONS = [
     Mutation(
         "any CRC will do, in C",
         "csrc/slots.c",
-        "    return crc == ws_get_u32(header + 4);",
+        "    return crc == ws_get_u32(header + WS_CRC_AT);",
         "    return 1;",
         POWER,
     ),
@@ -377,8 +377,7 @@ MUTATIONS = [
     Mutation(
         "the creation time may change, in C",
         RULES_C,
-        "    if (memcmp(header + 16, record + 16, 8) != 0 ||\n"
-        "        WS_ENV_LEN",
+        "    if (!ws_same_creation(header, record) ||\n        WS_ENV_LEN",
         "    if (WS_ENV_LEN",
         RECORD,
     ),
@@ -421,8 +420,7 @@ MUTATIONS = [
     Mutation(
         "a blind store takes another one's limit away, in C",
         RULES_C,
-        "(!same_origin(slots, record) ||\n"
-        "                             WS_IDLE(header) != WS_IDLE(record))",
+        "(!same_origin(slots, record) || WS_IDLE(header) != WS_IDLE(record))",
         "!same_origin(slots, record)",
         LIMIT,
     ),
@@ -990,10 +988,10 @@ MUTATIONS = [
     Mutation(
         "who names the live record cannot write its env anew, in C",
         RULES_C,
-        "    if (expected == NULL && (!same_origin(slots, record) ||\n"
-        "                             WS_IDLE(header) != WS_IDLE(record)))",
-        "    if (!same_origin(slots, record) || (expected == NULL &&\n"
-        "                             WS_IDLE(header) != WS_IDLE(record)))",
+        "    if (expected == NULL &&\n"
+        "        (!same_origin(slots, record) || ",
+        "    if (!same_origin(slots, record) ||\n"
+        "        (expected == NULL && ",
         RECORD,
     ),
     Mutation(
@@ -1008,8 +1006,7 @@ MUTATIONS = [
     Mutation(
         "who names the live record may change its creation time, in C",
         RULES_C,
-        "    if (expected != NULL && memcmp(header + 16, record + 16, 8) "
-        "!= 0)",
+        "    if (expected != NULL && !ws_same_creation(header, record))",
         "    if (0)",
         RECORD,
     ),

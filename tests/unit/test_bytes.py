@@ -1,12 +1,21 @@
-"""Only `record` knows where in a record anything is."""
+"""Only `record`, and in C ws_internal.h, know where anything is."""
 
 from __future__ import annotations
 
 import ast
+import re
+from pathlib import Path
 
 import pytest
 
 from source_tree import modules
+
+C_FILES = sorted((Path(__file__).parents[2] / "csrc").glob("*.c"))
+# A place in what a pointer leads to: bytes are counted from one of these.
+IN_C = re.compile(
+    r"\b(?:header|record|raw|body|page|other)s?(?:\[\w+\])?"
+    r"(?: [+-] \d+|\[(?:[3-9]|\d\d+)\])"
+)
 
 # What handles records, or may be tempted to.
 ROOMS = ("admin", "disk", "stores", "engine", "keyring", "session")
@@ -68,3 +77,15 @@ def test_the_look_finds_what_it_is_for():
     )
     assert len(list(magic(tree))) == 3
     assert set(formats(tree)) == {"<24xd", "<d"}
+
+
+@pytest.mark.parametrize("path", C_FILES, ids=lambda path: path.name)
+def test_no_place_in_a_record_is_a_number_in_c(path):
+    assert IN_C.findall(path.read_text()) == []
+
+
+def test_the_look_into_c_finds_what_it_is_for():
+    assert len(C_FILES) > 7
+    text = "header + 16, headers[slot] + 8, record[41], slots->body + 8"
+    assert len(IN_C.findall(text)) == 4
+    assert IN_C.findall("header + WS_IDLE_AT, headers[slot], page[0]") == []
