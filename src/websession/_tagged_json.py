@@ -11,8 +11,14 @@ is refused: a type that comes back as another one is a bug found late.
 
 from __future__ import annotations
 
-import json
-from math import isfinite
+from math import inf, isfinite, nan
+
+try:
+    # The parts of json that are in C, without the package: it imports re,
+    # which takes longer than a CGI request.
+    import _json
+except ImportError:
+    _json = None  # type: ignore[assignment]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,24 +37,61 @@ _SIMPLE = frozenset({str, int, bool, type(None)})
 _LONGEST_INT_BITS = 14_000
 
 
+def _refuse(value: object) -> object:
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+class _Scanning:
+    """What a scanner asks for, as `json.JSONDecoder` has it."""
+
+    strict = True
+    object_pairs_hook = None
+    parse_float, parse_int = float, int
+    parse_constant = {
+        "-Infinity": -inf, "Infinity": inf, "NaN": nan
+    }.__getitem__  # fmt: skip
+
+    def __init__(self, object_hook: Callable[[Any], object] | None) -> None:
+        self.object_hook = object_hook
+
+
 def _make_encode() -> Callable[[object], str]:
     # What refers to itself ends the search for what is to be tagged already.
-    encoder = json.JSONEncoder(
-        separators=(",", ":"), allow_nan=False, check_circular=False
-    )
-    make = json.encoder.c_make_encoder  # type: ignore[attr-defined]
-    if make is None:
-        return encoder.encode
+    if _json is None:
+        import json
+
+        return json.JSONEncoder(
+            separators=(",", ":"), allow_nan=False, check_circular=False
+        ).encode
     # What encode() makes anew for every call, at the cost of half of it.
-    encode = make(
-        None, encoder.default, json.encoder.encode_basestring_ascii, None,
-        ":", ",", False, False, False,
+    encode = _json.make_encoder(
+        None, _refuse, _json.encode_basestring_ascii, None, ":", ",", False,
+        False, False,
     )  # fmt: skip
     return lambda data: "".join(encode(data, 0))
 
 
+def _make_decode(
+    hook: Callable[[Any], object] | None = None,
+) -> Callable[[str], tuple[object, int]]:
+    if _json is None:
+        import json
+
+        return json.JSONDecoder(object_hook=hook).raw_decode
+    scan = _json.make_scanner(_Scanning(hook))  # type: ignore[arg-type]
+
+    def decode(text: str) -> tuple[object, int]:
+        try:
+            found: tuple[object, int] = scan(text, 0)
+        except StopIteration:
+            raise ValueError("this is not JSON") from None
+        return found
+
+    return decode
+
+
 _encode = _make_encode()
-_plain = json.JSONDecoder().raw_decode
+_plain = _make_decode()
 
 
 def dumps(data: object) -> bytes:
@@ -277,4 +320,4 @@ def _untagged(found: dict[str, Any]) -> object:
         ) from None
 
 
-_tags = json.JSONDecoder(object_hook=_untagged).raw_decode
+_tags = _make_decode(_untagged)

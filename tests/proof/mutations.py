@@ -2201,6 +2201,20 @@ MUTATIONS = [
         RECORD,
     ),
     Mutation(
+        "text that is no JSON ends an iteration",
+        "src/websession/_tagged_json.py",
+        "        except StopIteration:\n",
+        "        except KeyError:\n",
+        "tests/unit/test_json.py",
+    ),
+    Mutation(
+        "JSON imports the package json",
+        "src/websession/_tagged_json.py",
+        "    import _json\n",
+        "    import json, _json\n",
+        "tests/unit/test_backend.py",
+    ),
+    Mutation(
         "sessions for the web live for ever",
         "src/websession/session.py",
         "            maxLifetime=lifetime,\n",

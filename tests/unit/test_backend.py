@@ -374,6 +374,21 @@ def test_use_of_a_store_imports_little(backend_module, tmp_path):
     assert modules_after(code, ("-S",), kind) & SLOW == set()
 
 
+def test_a_request_in_json_imports_little(backend_module, tmp_path):
+    root = str(tmp_path / "store")
+    code = (
+        "from websession import WebSession\n"
+        f"ws = WebSession.for_web({root!r})\n"
+        "sid = ws.newSession(data={'n': 1.5})\n"
+        "ws.storeSession(sid, {**ws.retrieveSession(sid), 'a': (1, {2})})\n"
+        "assert ws.retrieveSession(sid) == {'n': 1.5, 'a': (1, {2})}"
+    )
+    kind = backend_module.NAME
+    modules_after(f"{code}\nws.cleanUp()", ("-S",), kind)
+    imported = modules_after(code, ("-S",), kind)
+    assert imported & {*SLOW, "collections", "functools"} == set()
+
+
 # Drawing IDs
 
 

@@ -237,3 +237,56 @@ def test_a_tag_of_a_newer_version_is_corrupt_and_kept(root, backend):
         ws.retrieveSession(session_id)
     ws.storeSession(session_id, {"still": "there"})
     assert ws.retrieveSession(session_id) == {"still": "there"}
+
+
+JSONS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.text().filter("~".__ne__), inner)
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSONS, st.data())
+def test_text_is_read_as_json_reads_it(value, data):
+    """Also where something is missing, or too much."""
+    text = json.dumps(value, ensure_ascii=True)
+    text = text[: data.draw(st.integers(0, len(text)))] + data.draw(
+        st.sampled_from(["", "", " ", "]", "}", "x", "1", "\\"])
+    )
+    if b"~" in text.encode():
+        return
+    try:
+        expected, end = json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        end = -1
+    if end == len(text):
+        assert repr(JSON.loads(text.encode())) == repr(expected)
+    else:
+        with pytest.raises(ValueError):
+            JSON.loads(text.encode())
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_without_the_parts_in_c_the_bytes_are_the_same(hidden):
+    code = (
+        "import sys\n"
+        f"if {hidden}: sys.modules['_json'] = None\n"
+        "from websession.serializers import get\n"
+        "import websession._tagged_json as ours\n"
+        f"assert (ours._json is None) is {hidden}\n"
+        "value = {'a': [1, -2.5, None, True, '\\ud800'], 'b': (1, {2})}\n"
+        "raw = get('json').dumps(value)\n"
+        "assert get('json').loads(raw) == value\n"
+        "for bad in b'', b'[1', b'[1]]', b'nul', b'\\xff':\n"
+        "    try: get('json').loads(bad)\n"
+        "    except ValueError: continue\n"
+        "    raise AssertionError(bad)\n"
+        "sys.stdout.buffer.write(raw)"
+    )
+    command = [sys.executable, "-c", code]
+    assert subprocess.check_output(command) == (
+        rb'{"a":[1,-2.5,null,true,"\ud800"],'
+        rb'"b":{"~":["tuple",[1,{"~":["set",[2]]}]]}}'
+    )
