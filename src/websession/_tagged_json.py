@@ -83,7 +83,9 @@ def _make_decode(
     def decode(text: str) -> tuple[object, int]:
         try:
             found: tuple[object, int] = scan(text, 0)
-        except StopIteration:
+        except (StopIteration, SystemError):
+            # SystemError: its own error, of which Python 3.10 to 3.12 know
+            # only where json is imported already.
             raise ValueError("this is not JSON") from None
         return found
 

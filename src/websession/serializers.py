@@ -8,9 +8,16 @@ writes JSON never unpickles by surprise.
 
 from __future__ import annotations
 
+from sys import modules
+
+from .exceptions import SessionStoreError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    Dumps = Callable[[object], bytes]
+    Loads = Callable[[bytes], object]
 
 __all__ = ["Encoded", "Serializer", "get", "naming"]
 
@@ -59,15 +66,70 @@ class Serializer:
         return f"<Serializer {self.number} {self.name}>"
 
 
-def _make_pickle() -> Serializer:
+# So many plain pickles are read and written before `pickle` is imported, which
+# is faster from then on.
+_PLAIN_USES = 16
+
+
+def _by_pickle() -> tuple[Dumps, Loads]:
     try:
-        # Without pickle.py: 27 modules and 4 ms less at the first use.
-        from _pickle import dumps, loads
-    except ImportError:
-        from pickle import dumps, loads
+        try:
+            # Without pickle.py: 27 modules and 4 ms less at the first use.
+            from _pickle import dumps, loads
+        except ImportError:
+            from pickle import dumps, loads
+    except (ImportError, OSError) as error:  # no descriptor left
+        raise SessionStoreError(
+            f"pickle cannot be imported: {error}"
+        ) from error
 
     # Protocol 5 is the newest that all supported Pythons read.
-    return Serializer(1, "pickle", lambda data: dumps(data, 5), loads)
+    return (lambda data: dumps(data, 5)), loads
+
+
+def _make_pickle() -> Serializer:
+    """
+    Pickle, by `_plain_pickle` at first: a process that serves one request of
+    plain data, under CGI, is done before the import would be.
+    """
+    if "_pickle" in modules:
+        return Serializer(1, "pickle", *_by_pickle())
+    from . import _plain_pickle
+
+    uses = 0
+
+    def is_plain() -> bool:
+        nonlocal uses
+        uses += 1
+        return uses <= _PLAIN_USES and "_pickle" not in modules
+
+    def change() -> None:
+        made.dumps, made.loads = _by_pickle()
+
+    # Who has noted one of these before the change goes on with it.
+
+    def dumps(data: object) -> bytes:
+        if made.dumps is dumps:
+            if is_plain():
+                try:
+                    return _plain_pickle.dumps(data)
+                except Exception:  # noqa: S110 - pickle will say
+                    pass
+            change()
+        return made.dumps(data)
+
+    def loads(raw: bytes) -> object:
+        if made.loads is loads:
+            if is_plain():
+                try:
+                    return _plain_pickle.loads(raw)
+                except Exception:  # noqa: S110 - pickle will say
+                    pass
+            change()
+        return made.loads(raw)
+
+    made = Serializer(1, "pickle", dumps, loads)
+    return made
 
 
 def _make_json() -> Serializer:

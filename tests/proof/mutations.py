@@ -56,6 +56,7 @@ TRANSFER = "src/websession/admin/copy.py"
 DICT, SESSION = "tests/web/test_web_dict.py", "tests/web/test_session.py"
 FOR_WEB = "tests/session/test_for_web.py"
 OPTIONS = "tests/frameworks/test_options.py"
+PLAIN = "tests/unit/test_plain_pickle.py"
 WSGI, ASGI = "tests/web/test_wsgi.py", "tests/frameworks/test_asgi.py"
 RECORD = "tests/unit/test_record.py"
 HOSTILE = "tests/disk/test_hostile_files.py"
@@ -685,14 +686,14 @@ MUTATIONS = [
         "        status = ws_file_named(AT_FDCWD, path, info);\n"
         "    if (status != WS_OK)\n        return status;\n",
         "    if (status != WS_OK)\n        return status;\n",
-        "tests/processes/test_concurrency.py",
+        RACES,
     ),
     Mutation(
         "a deleted session can be written, in Python",
         PY,
         "                info.st_nlink != 1 and not file.is_named(path)",
         "                False",
-        "tests/processes/test_concurrency.py",
+        RACES,
     ),
     Mutation(
         "a removal is not made durable",
@@ -2203,7 +2204,7 @@ MUTATIONS = [
     Mutation(
         "text that is no JSON ends an iteration",
         "src/websession/_tagged_json.py",
-        "        except StopIteration:\n",
+        "        except (StopIteration, SystemError):\n",
         "        except KeyError:\n",
         "tests/unit/test_json.py",
     ),
@@ -2213,6 +2214,34 @@ MUTATIONS = [
         "    import _json\n",
         "    import json, _json\n",
         "tests/unit/test_backend.py",
+    ),
+    Mutation(
+        "a request imports pickle",
+        "src/websession/serializers.py",
+        '    if "_pickle" in modules:\n        return',
+        "    if True:\n        return",
+        PLAIN,
+    ),
+    Mutation(
+        "a session is corrupt where pickle cannot be imported",
+        "src/websession/stores/records.py",
+        "        except SessionStoreError:\n            raise  # that",
+        "        except ZeroDivisionError:\n            raise  # that",
+        PLAIN,
+    ),
+    Mutation(
+        "plain pickles are read below a mark",
+        "src/websession/_plain_pickle.py",
+        "fence = self.marks[-1] if self.marks else 0",
+        "fence = 0",
+        PLAIN,
+    ),
+    Mutation(
+        "one object is written twice",
+        "src/websession/_plain_pickle.py",
+        "        self.seen[id(value)] = len(self.seen)\n",
+        "        self.seen[len(self.seen)] = len(self.seen)\n",
+        PLAIN,
     ),
     Mutation(
         "sessions for the web live for ever",

@@ -20,6 +20,7 @@ from ..exceptions import (
     CorruptData,
     InvalidSessionId,
     SessionRenewed,
+    SessionStoreError,
     SessionTooLarge,
 )
 from ..ids import handle
@@ -103,7 +104,8 @@ class RecordStore(SessionStore):
         self.serializer = serializers.get(serializer)
         self._number = self.serializer.number
         accepted = [self.serializer, *map(serializers.get, also_accept)]
-        self._accepted = {each.number: each.loads for each in accepted}
+        # Not their `loads`: that of pickle changes with use.
+        self._accepted = {each.number: each for each in accepted}
         self._max_size = max_size
         self._recall = Recall(engine.locate)
         self._recent, self._of = self._recall.recent, self._recall.of
@@ -195,7 +197,7 @@ class RecordStore(SessionStore):
                 "WebSession.for_web and the adapters JSON (2); open it in the "
                 "same way, or name the other one in also_accept"
             )
-        loads = self._accepted[number]
+        loads = self._accepted[number].loads
         env: Any = {}
         try:
             if env_len:
@@ -203,6 +205,8 @@ class RecordStore(SessionStore):
                 at += env_len
             payload = raw[at:]
             data = loads(payload)
+        except SessionStoreError:
+            raise  # that says nothing about the data
         except Exception as error:
             raise CorruptData(
                 f"session {handle(session_id).decode()} cannot be decoded: "

@@ -1,5 +1,6 @@
 """
-atheris's target for the parts in Python: session files, cookie headers, JSON.
+atheris's target for the parts in Python: session files, cookie headers, JSON,
+plain pickles.
 
     python tests/proof/fuzz/python_parts.py -max_total_time=60 [CORPUS]
 
@@ -9,6 +10,7 @@ say the same of a session file.
 
 from __future__ import annotations
 
+import _pickle
 import os
 import sys
 import tempfile
@@ -16,7 +18,7 @@ import tempfile
 import atheris
 
 with atheris.instrument_imports():
-    from websession import _tagged_json
+    from websession import _plain_pickle, _tagged_json
     from websession.disk.plain import operations
     from websession.exceptions import SessionException
     from websession.web.cookie import SessionCookie
@@ -65,7 +67,25 @@ def json(data):
     assert _tagged_json.dumps(_tagged_json.loads(again)) == again
 
 
-PARTS = [session_file, cookie, json]
+def pickle(data):
+    try:
+        value = _plain_pickle.loads(data)
+    except Exception:
+        return  # for pickle
+    assert repr(_pickle.loads(data)) == repr(value)
+    try:
+        again = _plain_pickle.dumps(value)
+    except _plain_pickle.NotPlain:
+        return
+    assert _pickle.dumps(value, 5) == again
+
+
+def encoded(data):
+    json(data)
+    pickle(b"\x80\x05" + data)
+
+
+PARTS = [session_file, cookie, encoded]
 
 
 def one_input(data):
