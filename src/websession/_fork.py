@@ -23,7 +23,8 @@ imports of other threads     are forgotten, and begin anew where the child
 
 These need nothing, since a fork finds them before or after a change and never
 within: `Recall.recent` and what a `Recalled` remembers (immutable, replaced
-whole; the count of bytes may be off until it is emptied next), the pools of
+whole; the count of bytes may be off until it is emptied next), what a
+`Sweeper` knows of the time when it is due (likewise), the pools of
 `disk.native` (what another thread had taken is lost), what is made when it is
 first needed (`DiskEngine._sweeps`, `Layout.keyring`, `serializers._made`,
 `session_id_re`), counters. IDs and versions are drawn from the system. The

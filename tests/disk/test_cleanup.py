@@ -8,13 +8,19 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 from machine import NO_EXTENSION
 from raw_records import NAME, finished, simple
-from support import file_of, session_files, until
-from websession import CleanUpThread, FileStore, WebSession
+from support import file_of, in_processes, session_files, until
+from websession import (
+    CleanUpThread,
+    FileStore,
+    MaxSessionCountExceeded,
+    WebSession,
+)
 from websession.disk import backend as backends
 from websession.disk import sweep
 
@@ -252,7 +258,10 @@ def test_a_pass_notes_what_it_did(make_session, root, clock):
     clock.move(101)
     ws.newSession()
     assert ws.cleanUp() == 5
-    assert last_line(root).split()[1:] == ["5", "0", "1", "0", "0"]
+    when, took, *counts = last_line(root).split()
+    assert float(when) == clock.now
+    assert 0 <= float(took) < 60
+    assert counts == ["5", "0", "1", "0", "0"]
 
 
 def test_automatic_slices_note_what_they_did_together(
@@ -260,18 +269,18 @@ def test_automatic_slices_note_what_they_did_together(
 ):
     # Slices of one shard each.
     options = {"sweep_interval": 60, "sweep_budget": 1e-9, "shards": 16}
-    ws = make_session(0, 10_000, store_options=options)
+    ws = make_session(0, 900, store_options=options)
     for _ in range(50):
         ws.newSession()
-    clock.move(10_001)
+    clock.move(901)
     passes = {}
     for _ in range(80):
         ws.newSession()
         clock.move(61)
-        when, _, counts = last_line(root).partition(" ")
-        passes[when] = counts
-    removed = [int(counts.split()[0]) for counts in passes.values() if counts]
-    assert sum(removed) == 50
+        if line := last_line(root):
+            passes[line.split()[0]] = int(line.split()[2])
+    removed = list(passes.values())
+    assert sum(removed) >= 50
     assert len(removed) > 2
 
 
@@ -356,12 +365,18 @@ class Ticking:
     def __init__(self, real, processor):
         self.real, self.processor = real, processor
         self.shards = []
+        self.now = 500.0
 
     def perf_counter(self):
         return 1000.0 + self.real * len(self.shards)
 
     def thread_time(self):
         return 10.0 + self.processor * len(self.shards)
+
+    def monotonic(self):
+        # Each time somebody looks, what is known has to be asked for anew.
+        self.now += 10
+        return self.now
 
     def time(self):
         return 1_800_000_000.0
@@ -374,7 +389,7 @@ def slices(make_session, monkeypatch, clock):
     def make(real, processor, **options):
         ticking = Ticking(real, processor)
         options = {"sweep_interval": 60, "shards": 16, **options}
-        ws = make_session(0, 1000, store_options=options)
+        ws = make_session(0, 960, store_options=options)
         ws.newSession()
         ws.cleanUp()
         clock.move(61)
@@ -437,3 +452,158 @@ def test_whoever_goes_on_in_another_process_knows_where(slices, make_store):
     ws._clock.move(1)
     WebSession(other, 0, 1000, clock=ws._clock).newSession()
     assert ticking.shards == [0, 1, 2, 3, 4, 5]
+
+
+# When the next pass is due
+
+
+def due(root):
+    return (root / ".locks" / "sweep.stamp").stat().st_mtime
+
+
+@pytest.mark.parametrize(
+    ("limits", "rest"),
+    [
+        ((0, 0), 60),
+        ((0, 800), 60),
+        ((0, 86_400), 5400),
+        ((600, 86_400), 5400),
+        ((0, 0, 1600), 100),
+        ((0, 86_400, 1600), 100),
+        ((0, 1600, 86_400), 100),
+        ((0, 30 * 86_400), 86_400),
+    ],
+)
+def test_a_pass_comes_as_often_as_it_matters(
+    make_store, root, clock, limits, rest
+):
+    """For a sixteenth of the limit expired sessions may take their room."""
+    deactivate, remove, *lifetime = limits
+    ws = WebSession(
+        make_store(sweep_interval=60), deactivate, remove, clock=clock,
+        maxLifetime=sum(lifetime),
+    )  # fmt: skip
+    ws.newSession()
+    ws.cleanUp()
+    assert due(root) == pytest.approx(clock.now + rest, abs=1)
+
+
+def test_a_pass_that_takes_long_comes_less_often(slices, root, clock):
+    """It takes no more than a hundredth of one processor."""
+    ws, ticking = slices(0.0001, 0.1)
+    while len(ticking.shards) < 16:
+        ws.newSession()
+        clock.move(2.1)
+    clock.move(-2.1)
+    assert due(root) == pytest.approx(clock.now + 160, abs=0.1)
+
+
+def test_when_a_slice_is_due_is_known_for_a_second(ws, root, monkeypatch):
+    sliced, real = [], time.monotonic
+    monkeypatch.setattr(
+        "websession.disk.sweep.Sweeper._slice",
+        lambda *args: sliced.append(args),
+    )
+    ws.cleanUp()
+    ws.newSession()
+    os.utime(root / ".locks" / "sweep.stamp", (0, 0))
+    ws.newSession()
+    assert sliced == []
+    monkeypatch.setattr(time, "monotonic", lambda: real() + 1.01)
+    ws.newSession()
+    assert len(sliced) == 1
+
+
+@pytest.fixture
+def full(make_session, clock):
+    """A store at its limit, half of whose sessions soon expire."""
+    ws = make_session(
+        0, 86_400, maxSessionCount=10,
+        store_options={"sweep_interval": 60, "shards": 16},
+    )  # fmt: skip
+    ws.brief = [ws.newSession(idle=10) for _ in range(5)]
+    ws.long = [ws.newSession() for _ in range(5)]
+    ws.cleanUp()
+    return ws
+
+
+def test_nobody_is_refused_while_something_has_expired(full, clock):
+    with pytest.raises(MaxSessionCountExceeded):
+        full.newSession()
+    clock.move(61)
+    for _ in range(5):
+        full.newSession()
+        clock.move(0.1)
+    assert full.countSessions() == 10
+    with pytest.raises(MaxSessionCountExceeded):
+        full.newSession()
+    for sid in full.long:
+        full.retrieveSession(sid)
+
+
+def test_who_is_refused_looks_at_everything_once_in_an_interval(
+    full, clock, monkeypatch
+):
+    swept = []
+    real = sweep.Sweeper._try_shard
+    monkeypatch.setattr(
+        sweep.Sweeper,
+        "_try_shard",
+        lambda self, shard, *more: (
+            swept.append(shard), real(self, shard, *more)
+        ),
+    )  # fmt: skip
+    full.deleteSession(full.brief.pop())
+    full.newSession()
+    for sid in full.brief:
+        full.storeSession(sid, "kept fresh")
+    clock.move(61)
+    for sid in full.brief:
+        full.deleteSession(sid)
+        full.newSession()
+    assert swept == []
+    for _ in range(20):
+        with pytest.raises(MaxSessionCountExceeded):
+            full.newSession()
+        clock.move(2.9)
+    assert swept == list(range(16))
+    clock.move(3)
+    with pytest.raises(MaxSessionCountExceeded):
+        full.newSession()
+    assert swept == [*range(16), *range(16)]
+
+
+def test_without_automatic_sweeps_whoever_is_one_too_many_is_refused(
+    make_session, clock
+):
+    ws = make_session(0, 100, maxSessionCount=1)
+    ws.newSession()
+    clock.move(101)
+    with pytest.raises(MaxSessionCountExceeded):
+        ws.newSession()
+    assert ws.cleanUp() == 1
+    ws.newSession()
+
+
+def test_several_processes_find_all_places_of_expired_sessions(make_store):
+    store = make_store(sweep_interval=60)
+
+    def opened(clock=None):
+        return WebSession(store, 0, 3600, maxSessionCount=40, clock=clock)
+
+    past = opened(lambda: time.time() - 7200)
+    for _ in range(40):
+        past.newSession()
+
+    def fill(number):
+        ws, made = opened(), 0
+        try:
+            while True:
+                ws.newSession()
+                made += 1
+        except MaxSessionCountExceeded:
+            return made
+
+    assert sum(in_processes(4, fill)) == 40
+    assert opened().countSessions() == 40
+    assert len(opened().listSessions()) == 40

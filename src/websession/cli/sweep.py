@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -139,7 +140,10 @@ def _sweep(store: Inspector, options: argparse.Namespace) -> tuple[Tally, int]:
     until = time.monotonic() + (options.budget or 1e9)
     quiet = options.quiet or options.json
     sweep = store.sweeper().whole_pass(
-        time.time(), options.idle, options.lifetime, bool(options.budget)
+        time.time(),
+        options.idle,
+        options.lifetime,
+        math.inf if options.budget else 0,
     )
     with progress("sweeping", shards, quiet) as show:
         for done, last in sweep:  # noqa: B007

@@ -15,7 +15,7 @@ from ..engine import (
     fail,
     loud,
 )
-from ..exceptions import CorruptData
+from ..exceptions import CorruptData, MaxSessionCountExceeded
 from ..ids import handle
 from .backend import choose
 from .count import SessionCount
@@ -181,10 +181,20 @@ class DiskEngine(Engine):
         def make() -> int:
             return self._make(address, record)
 
-        outcome = self.sessions.create(address.handle, cap, make)
-        if outcome == EXISTS and self.reap(address):
-            outcome = self.sessions.create(address.handle, cap, make)
-        return outcome
+        is_last = not self._tends
+        while True:
+            try:
+                outcome = self.sessions.create(address.handle, cap, make)
+                if outcome == EXISTS and self.reap(address):
+                    outcome = self.sessions.create(address.handle, cap, make)
+                return outcome
+            except MaxSessionCountExceeded:
+                if is_last:
+                    raise
+            # Nobody is refused while an expired session has a place; and
+            # another process may have found them all meanwhile.
+            now, _, lifetime, remove = limits
+            is_last = not self.sweeper().make_room(now, remove, lifetime)
 
     def _make(self, address: Address, record: bytes) -> int:
         """Makes the file, and its shard if need be; OK or EXISTS."""

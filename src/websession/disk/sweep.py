@@ -30,9 +30,16 @@ if TYPE_CHECKING:
 __all__ = ["Sweeper", "set_aside"]
 
 # A pass in progress goes on after this many times what its last slice took:
-# about five per cent of one processor.
-_REST = 20
+# about five per cent of one processor. A new one begins after this many times
+# what the last one took, a hundredth of one processor at most; and what has
+# expired may lie about for this part of the limit that it went by.
+_REST, _LONG_REST, _PART = 20, 100, 16
+# For how many seconds a process knows when a slice is due.
+_KNOWN_FOR = 1.0
 _PATIENCE = 4
+_LONGEST_REST = 86400.0
+# Between two tries to sweep while another process does, in seconds.
+_TURN, _LONGEST_TURN = 0.01, 1.0
 _ABANDONED_AFTER = 3600.0
 _DAMAGED_KEPT = 30 * 86400.0
 
@@ -171,6 +178,8 @@ class Sweeper:
         self._stamp = layout.join(LOCKS, b"sweep.stamp")
         # Where the sweep goes on and when, if the disk has no room to note it.
         self._unsaved: tuple[SweepNote, float] | None = None
+        # When a slice is due, and until when nobody asks again.
+        self._known = (0.0, 0.0)
 
     def sweep_all(self, now: float, idle: float, lifetime: float) -> int:
         """
@@ -186,7 +195,7 @@ class Sweeper:
         return removed
 
     def whole_pass(
-        self, now: float, idle: float, lifetime: float, resume: bool = False
+        self, now: float, idle: float, lifetime: float, resume: float = 0.0
     ) -> Generator[tuple[int, Tally], None, None]:
         """
         A whole pass, which goes on as it is iterated: after each shard, how
@@ -194,8 +203,9 @@ class Sweeper:
 
         Args:
             now, idle, lifetime: seconds.
-            resume: go on where a pass before stopped, be it an automatic one;
-                where this one is closed, the next may go on.
+            resume: go on where a pass stopped, be it an automatic one, that
+                was begun less than so many seconds ago. Where this one is
+                closed, the next may go on.
 
         Raises:
             SessionBusy: another process is at it.
@@ -207,25 +217,56 @@ class Sweeper:
             if not elected:
                 raise SessionBusy("another process is sweeping this store")
             note = self._note()
-            if not resume or note.present is None:
-                note.shard, note.present = 0, Tally(time.time())
-            before, tally = note.present, Tally(time.time())
+            if note.present is None or not (
+                0 <= now - note.present.when < resume
+            ):
+                note.shard, note.present = 0, Tally(now)
+            before, tally = note.present, Tally(now)
             for shard in range(note.shard, self._layout.shards):
+                started = time.thread_time()
                 self._try_shard(shard, now, idle, lifetime, tally)
+                tally.took += time.thread_time() - started
                 try:
                     yield shard + 1, tally
                 except GeneratorExit:
-                    if resume:
-                        note.shard, note.present = shard + 1, before + tally
-                        self._save(note, now + self._interval)
+                    note.shard, note.present = shard + 1, before + tally
+                    self._save(note, now + self._interval)
                     raise
-            self._finish(note, before + tally, now)
+            self._finish(note, before + tally, now, idle, lifetime)
+
+    def make_room(self, now: float, idle: float, lifetime: float) -> bool:
+        """
+        Looks for something that has expired, before a new session is refused:
+        goes on with the pass until something was removed. One pass in an
+        interval looks at all there is.
+
+        Returns:
+            Whether something was removed.
+        """
+        until = time.monotonic() + _LONGEST_TURN
+        while True:
+            note = self._note()
+            last = note.last
+            if last is not None and 0 <= now - last.when < self._interval:
+                return False
+            passing = self.whole_pass(now, idle, lifetime, self._interval)
+            try:
+                return any(tally.removed for _, tally in passing)
+            except SessionBusy:
+                if time.monotonic() > until:
+                    return False
+                time.sleep(_TURN)  # another process looks for it
+            finally:
+                passing.close()
 
     def slice_if_due(self, now: float, idle: float, lifetime: float) -> None:
         """
         A slice of a pass, if it is time. What goes wrong is logged: it must
         not fail the request on whose way this is.
         """
+        due, until = self._known
+        if now < due and time.monotonic() < until:
+            return
         if not self._interval or not self._is_due(now):
             return
         try:
@@ -250,7 +291,10 @@ class Sweeper:
             )
         except OSError:
             return True
-        return not now < due <= now + self._interval + 3600.0
+        if not now < due <= now + max(self._interval, _LONGEST_REST) + 3600.0:
+            return True
+        self._known = due, time.monotonic() + _KNOWN_FOR
+        return False
 
     def _slice(self, now: float, idle: float, lifetime: float) -> None:
         from .sweepnote import Tally
@@ -258,7 +302,7 @@ class Sweeper:
         note = self._note()
         shard = note.shard if note.shard < self._layout.shards else 0
         if note.present is None or shard == 0:
-            note.present = Tally(time.time())
+            note.present = Tally(now)
         # Processor time: on a busy machine as much gets done, if later. Real
         # time, more of it, bounds what a slow disk may cost a request.
         started, cpu = time.perf_counter(), time.thread_time()
@@ -272,16 +316,27 @@ class Sweeper:
                 or time.perf_counter() - started >= _PATIENCE * self._budget
             ):
                 break
+        note.present.took += took
         if shard < self._layout.shards:
             note.shard = shard
             self._save(note, now + _REST * took)
         else:
-            self._finish(note, note.present, now)
+            self._finish(note, note.present, now, idle, lifetime)
 
-    def _finish(self, note: SweepNote, tally: Tally, now: float) -> None:
+    def _finish(
+        self,
+        note: SweepNote,
+        tally: Tally,
+        now: float,
+        idle: float,
+        lifetime: float,
+    ) -> None:
         self._tidy()
-        note.finish(tally)
-        self._save(note, now + self._interval)
+        note.finish(tally, now)
+        # What is over is refused already: a pass is about room alone.
+        limit = min(filter(None, (idle, lifetime)), default=0.0)
+        rest = max(limit / _PART, _LONG_REST * tally.took)
+        self._save(note, now + max(self._interval, min(rest, _LONGEST_REST)))
 
     def _note(self) -> SweepNote:
         from .sweepnote import SweepNote

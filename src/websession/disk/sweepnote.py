@@ -6,7 +6,6 @@ one goes on, when that is due, and what the passes found and did.
 from __future__ import annotations
 
 import os
-import time
 
 from .private import open_note, read_file
 
@@ -31,12 +30,16 @@ class Tally:
         live: sessions that are left.
         damaged: unreadable session files met.
         failed: files on which a system call failed.
+        took: seconds of processor time.
     """
 
-    __slots__ = ("damaged", "failed", "live", "reaped", "removed", "when")
+    __slots__ = (
+        "damaged", "failed", "live", "reaped", "removed", "took", "when"
+    )  # fmt: skip
 
     def __init__(self, when: float) -> None:
         self.when = when
+        self.took = 0.0
         self.removed = self.reaped = self.live = self.damaged = 0
         self.failed = 0
 
@@ -51,6 +54,7 @@ class Tally:
     def __add__(self, other: Tally) -> Tally:
         """Both together, from the beginning of the first."""
         both = Tally(self.when)
+        both.took = self.took + other.took
         for name in _COUNTS:
             setattr(both, name, getattr(self, name) + getattr(other, name))
         return both
@@ -58,7 +62,7 @@ class Tally:
     def line(self) -> bytes:
         """As it stands in the note."""
         counts = (getattr(self, name) for name in _COUNTS)
-        return b"%.3f %d %d %d %d %d" % (self.when, *counts)
+        return b"%.3f %.3f %d %d %d %d %d" % (self.when, self.took, *counts)
 
     @classmethod
     def of_line(cls, line: bytes) -> Tally | None:
@@ -66,9 +70,10 @@ class Tally:
         words = line.split(b" ")
         try:
             tally = cls(float(words[0]))
-            for name, word in zip(_COUNTS, words[1:], strict=True):
+            tally.took = float(words[1])
+            for name, word in zip(_COUNTS, words[2:], strict=True):
                 setattr(tally, name, int(word))
-        except ValueError:
+        except (IndexError, ValueError):
             return None
         return tally
 
@@ -112,10 +117,10 @@ class SweepNote:
             return None
         return 60 * self.last.removed / (self.last.when - self.before)
 
-    def finish(self, tally: Tally) -> None:
-        """A pass has been finished now."""
+    def finish(self, tally: Tally, now: float) -> None:
+        """A pass has been finished."""
         self.before = self.last.when if self.last is not None else 0.0
-        tally.when = time.time()
+        tally.when = now
         self.shard, self.present, self.last = 0, None, tally
 
     def save(self, due: float) -> None:
