@@ -25,7 +25,7 @@ from .limits import (
     checked_idle,
     checked_limit,
 )
-from .record import SessionRecord
+from .record import SessionRecord, is_expired
 from .stores.base import KEEP, ClosedStore, SessionStore
 from .updating import doing, store_inside, strand, update
 
@@ -514,12 +514,25 @@ class WebSession:
         self._validateSessionIdFormat(session_id)
         return self._store.lock(session_id, timeout, label)
 
-    def countSessions(self) -> int:
+    def countSessions(self, live: bool = False) -> int:
         """
-        How many sessions there are, expired ones that nobody has removed yet
-        included.
+        How many sessions there are.
+
+        Args:
+            live: only those that are not expired by the limits of this object,
+                which takes a look at each. False: also those that have expired
+                and that nobody has removed yet; without a look at each where
+                the store keeps count.
         """
-        return self._store.count()
+        if not live:
+            return self._store.count()
+        now, idle, lifetime, _ = self._limits()
+        return sum(
+            not is_expired(
+                each.created, each.stored, now, each.idle or idle, lifetime
+            )
+            for each in self._store.entries()
+        )
 
     def listSessions(self) -> list[SessionInfo]:
         """

@@ -22,6 +22,41 @@ def test_an_empty_store(console, root, store):
     assert "never finished" in console.text("info", root)
 
 
+def test_what_has_expired_is_told_from_what_is_live(console, root, make_store):
+    now = time.time()
+    past = WebSession(
+        make_store(), 600, 3600, maxLifetime=86_400, crossCheckVars=(),
+        clock=lambda: now - 700,
+    )  # fmt: skip
+    for idle in (0, 0, 650, 900):
+        past.newSession(idle=idle)
+    WebSession(make_store(), 300, 3600, crossCheckVars=()).newSession()
+    (found,) = console.json("info", root)
+    assert (found["sessions"], found["expired"]) == (5, 3)
+    assert found["limits"] == {
+        "idle": {"least": 300, "most": 600},
+        "lifetime": {"least": 86_400, "most": 0},
+        "remove": {"least": 3600, "most": 3600},
+    }
+    out = console.text("info", root)
+    assert "5 (3 expired)" in out
+    assert "5m to 10m idle, 1d to none in all" in out
+    families = text_string_to_metric_families(
+        console.text("info", root, "--prometheus")
+    )
+    values = {each.name: each.samples[0].value for each in families}
+    assert values["websession_sessions"] == 5
+    assert values["websession_expired_sessions"] == 3
+
+
+def test_limits_that_nobody_has_noted(console, root, store):
+    (found,) = console.json("info", root)
+    assert found["limits"] is found["expired"] is None
+    assert "nobody has made a session yet" in console.text("info", root)
+    out = console.text("info", root, "--prometheus")
+    assert "expired_sessions" not in out
+
+
 def test_numbers_sizes_and_ages(console, root, make_store):
     clock = [time.time() - 7200]
     ws = WebSession(make_store(), crossCheckVars=(), clock=lambda: clock[0])

@@ -24,7 +24,10 @@ def made(make_store):
     """Twenty sessions, the n-th made n hours ago with 100 n characters."""
     now = time.time()
     clock = [now]
-    ws = WebSession(make_store(), crossCheckVars=(), clock=lambda: clock[0])
+    ws = WebSession(
+        make_store(), 0, 43_200 - 60, crossCheckVars=(),
+        clock=lambda: clock[0],
+    )  # fmt: skip
     handles = []
     for number in range(20):
         clock[0] = now - 3600 * number
@@ -41,7 +44,8 @@ def test_all_of_them(console, root, made):
     assert sorted(listed(console, root)) == sorted(made)
     lines = console.text("list", root).splitlines()
     assert lines[0].split() == [
-        "handle", "created", "stored", "size", "serializer", "own", "limit"
+        "handle", "created", "stored", "size", "serializer", "own", "limit",
+        "state",
     ]  # fmt: skip
     assert sorted(line[:32] for line in lines[1:]) == sorted(made)
 
@@ -60,11 +64,32 @@ def test_what_is_known_of_each(console, root, make_store):
         "size": 7,
         "serializer": "json",
         "superseded": False,
+        "state": "expired",
     }
     assert console.text("list", root).splitlines()[1].split() == [
         handle, "2023-11-14", "22:13:20", "2023-11-14", "22:13:20", "7",
-        "bytes", "json", "2h",
+        "bytes", "json", "2h", "expired",
     ]  # fmt: skip
+
+
+def test_live_and_expired_ones(console, root, made):
+    assert sorted(listed(console, root, "--live")) == sorted(made[:12])
+    assert sorted(listed(console, root, "--expired")) == sorted(made[12:])
+    out = console.text("list", root, "--expired", "--limit", "3")
+    assert [line.split()[-1] for line in out.splitlines()[1:]] == (
+        ["expired"] * 3
+    )
+    (shown,) = console.json("show", root, made[0])
+    assert shown["state"] == "live"
+
+
+def test_which_are_live_is_not_known_before_somebody_has_said(
+    console, root, made
+):
+    (root / ".locks" / "limits").unlink()
+    said = console.complaint("list", root, "--live", status=2)
+    assert "the limits of the applications are not known" in said
+    assert {each["state"] for each in console.json("list", root)} == {"?"}
 
 
 def test_filters(console, root, made):
@@ -150,7 +175,7 @@ def test_memory_does_not_grow_with_the_sessions(
     for count in 500, 8000:
         path = tmp_path / str(count)
         store = FileStore(path, backend=backend, sweep_interval=0)
-        ws = WebSession(store, crossCheckVars=())
+        ws = WebSession(store, 0, 86_400, crossCheckVars=())
         for _ in range(count):
             ws.newSession()
         used.append(peak(console, words[0], path, *words[1:]))

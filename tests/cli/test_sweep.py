@@ -21,7 +21,9 @@ from websession import WebSession
 def aged(make_store):
     """30 sessions of yesterday, 10 of now, one of yesterday for a month."""
     clock = [time.time() - 86400]
-    ws = WebSession(make_store(), crossCheckVars=(), clock=lambda: clock[0])
+    ws = WebSession(
+        make_store(), 0, 3600, crossCheckVars=(), clock=lambda: clock[0]
+    )
     for _ in range(30):
         ws.newSession()
     ws.newSession(data="remembered", idle=30 * 86400)
@@ -36,13 +38,48 @@ def test_it_needs_a_limit(console, root, store):
     assert said.startswith("after how long does a session expire?")
 
 
+def test_it_goes_by_the_limits_of_the_applications(console, root, aged):
+    (found,) = console.json("sweep", root)
+    assert found["removed"] == 30
+    assert aged.countSessions() == 11
+
+
+def test_of_several_applications_the_longest_limit_counts(
+    console, root, aged, make_store
+):
+    other = WebSession(make_store(), 0, 3 * 86_400, maxLifetime=86_400)
+    other.newSession()
+    assert console.json("sweep", root)[0]["removed"] == 0
+    WebSession(make_store(), 0, 0).newSession()
+    assert console.json("sweep", root)[0]["removed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "longest"),
+    [
+        (["--idle", "59m"], "after 1h"),
+        (["--idle", "1s", "--lifetime", "1d"], "after 1h"),
+        (["--lifetime", "7d"], "by no such limit"),
+    ],
+)
+def test_a_shorter_limit_than_those_in_use_needs_force(
+    console, root, aged, words, longest
+):
+    said = console.complaint("sweep", root, *words, status=2)
+    assert "would end sessions that an application still takes" in said
+    assert longest in said
+    assert "--force" in said
+    assert aged.countSessions() == 41
+    console.json("sweep", root, *words, "--force")
+
+
 def test_expired_sessions_go(console, root, aged):
     (found,) = console.json("sweep", root, "--idle", "2d")
     assert found["removed"] == 0
     out = console.text("sweep", root, "--idle", "1h")
     assert out.startswith("30 expired sessions removed, 11 left; 0s, ")
     assert len(session_files(root)) == 11
-    (found,) = console.json("gc", root, "--lifetime", "1h")
+    (found,) = console.json("gc", root, "--lifetime", "1h", "--force")
     assert (found["removed"], found["live"]) == (1, 10)
     assert (found["complete"], found["shards"]) == (True, 256)
     assert console.text("sweep", root, "--idle", "1h", "--quiet") == ""
@@ -161,11 +198,15 @@ def test_interrupted_and_run_again(console, root, aged):
 @pytest.mark.proof
 def test_beside_live_traffic(console, root, make_store):
     """What is used stays, what is not goes; and the count is right."""
-    ws = WebSession(make_store(), crossCheckVars=(), maxSessionCount=100_000)
+    ws = WebSession(
+        make_store(), 0, 3600, crossCheckVars=(), maxSessionCount=100_000
+    )
     ids = [ws.newSession(data=0) for _ in range(40)]
     now = time.time
     past = WebSession(
         make_store(),
+        0,
+        3600,
         crossCheckVars=(),
         maxSessionCount=100_000,
         clock=lambda: now() - 7200,

@@ -116,7 +116,7 @@ COMMANDS = [
     ["delete", "HANDLE", "--dry-run"],
     ["delete", "--older-than", "1h"],
     ["top", "--count", "1", "--interval", "0.1"],
-    ["sweep", "--idle", "1h"],
+    ["sweep", "--idle", "1h", "--force"],
     ["verify"],
     ["doctor"],
     ["bench", "--seconds", "1", "--sessions", "5"],
@@ -315,7 +315,7 @@ def test_a_terminal_without_unicode(console, odd_root, encoding):
     console.environment["PYTHONIOENCODING"] = encoding
     found, out, err = console.run("info", odd_root)
     assert (found, err) == (0, "")
-    assert "in force" in out
+    assert "since the last store" in out
 
 
 def test_a_heading_is_shown_as_it_is(console, tmp_path):

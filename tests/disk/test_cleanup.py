@@ -176,7 +176,7 @@ def test_without_an_interval_there_is_no_automatic_sweep(
     for _ in range(5):
         ws.newSession()
     assert len(session_files(root)) == 6
-    assert not (root / ".locks").exists()
+    assert not (root / ".locks" / "sweep.stamp").exists()
 
 
 def test_abandoned_temporary_and_old_damaged_files_are_reaped(

@@ -463,7 +463,10 @@ class Work:
     def __init__(self, monkeypatch):
         self.seconds = 1_800_000_000.0
         here = SimpleNamespace(
-            time=time.time, perf_counter=self, thread_time=self
+            time=time.time,
+            perf_counter=self,
+            thread_time=self,
+            monotonic=self,
         )
         monkeypatch.setattr(sweep, "time", here)
         sweep_shard = sweep.Sweeper._sweep_shard
@@ -496,6 +499,6 @@ def test_automatic_sweep_keeps_up_with_new_sessions(
         if turn % 25 == 24:
             times = [p.stat().st_mtime for p in session_files(root)]
             oldest.append(clock() - min(times))
-    # A second of life, half a second between passes, and the passes; without
-    # a sweep it would be the twelve seconds of this test and more.
-    assert max(oldest) < 3.5, oldest
+    # A second of life, two or three between passes, and the passes; without a
+    # sweep it would be the twelve seconds of this test and more.
+    assert max(oldest) < 6, oldest

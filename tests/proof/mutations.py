@@ -56,6 +56,7 @@ TRANSFER = "src/websession/admin/copy.py"
 DICT, SESSION = "tests/web/test_web_dict.py", "tests/web/test_session.py"
 FOR_WEB = "tests/session/test_for_web.py"
 OPTIONS = "tests/frameworks/test_options.py"
+IN_USE = "tests/disk/test_limits_in_use.py"
 PLAIN = "tests/unit/test_plain_pickle.py"
 WSGI, ASGI = "tests/web/test_wsgi.py", "tests/frameworks/test_asgi.py"
 RECORD = "tests/unit/test_record.py"
@@ -2253,9 +2254,16 @@ MUTATIONS = [
     Mutation(
         "a pass that takes long comes as often as others",
         "src/websession/disk/sweep.py",
-        "rest = max(limit / _PART, _LONG_REST * tally.took)",
+        "rest = max(limit / _PART, _LONG_REST * tally.took_for_live)",
         "rest = limit / _PART",
         CLEANUP,
+    ),
+    Mutation(
+        "what was removed makes the next sweep wait",
+        "src/websession/disk/sweepnote.py",
+        "        return self.took * self.live / seen if seen else self.took\n",
+        "        return self.took\n",
+        "tests/processes/test_concurrency.py",
     ),
     Mutation(
         "each new session asks when a sweep is due",
@@ -2284,6 +2292,48 @@ MUTATIONS = [
         "            if last is not None and 0 <= now - last.when",
         "            if False and 0 <= now - last.when",
         CLEANUP,
+    ),
+    Mutation(
+        "an application without limits has the smallest",
+        "src/websession/disk/limitsnote.py",
+        "max(values) if min(values) > 0 else 0.0",
+        "max(values)",
+        IN_USE,
+    ),
+    Mutation(
+        "limits are in use for ever",
+        "src/websession/disk/limitsnote.py",
+        "now - seen <= max(_KEPT, *limits)",
+        "True",
+        IN_USE,
+    ),
+    Mutation(
+        "limits are forgotten before their sessions are over",
+        "src/websession/disk/limitsnote.py",
+        "now - seen <= max(_KEPT, *limits)",
+        "now - seen <= _KEPT",
+        IN_USE,
+    ),
+    Mutation(
+        "each new session notes the limits",
+        "src/websession/disk/limitsnote.py",
+        "    if seen is not None and 0 <= now - seen < NOTED_FOR:\n",
+        "    if False:\n",
+        IN_USE,
+    ),
+    Mutation(
+        "a sweep on the way goes by the limits of whoever comes by",
+        "src/websession/disk/sweep.py",
+        "                shard, now, use.remove[1], use.lifetime[1], ",
+        "                shard, now, idle, lifetime, ",
+        IN_USE,
+    ),
+    Mutation(
+        "sweep takes limits that are shorter than those in use",
+        "src/websession/cli/sweep.py",
+        "    if limits is None or options.force:\n",
+        "    if True:\n",
+        "tests/cli/test_sweep.py",
     ),
     Mutation(
         "sessions for the web live for ever",

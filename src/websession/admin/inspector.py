@@ -7,6 +7,7 @@ take no lock for longer than any reader, removals go the way of all others.
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..disk.engine import DiskEngine
@@ -21,6 +22,7 @@ from ..exceptions import (
 )
 from ..record import (
     Parts,
+    is_expired,
     is_superseded,
     stored_at,
     version_of,
@@ -29,6 +31,7 @@ from ..record import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..disk.limitsnote import InUse
     from ..disk.sweep import Sweeper
 
 __all__ = ["Inspector", "StoredSession"]
@@ -60,6 +63,12 @@ class StoredSession(NamedTuple):
     disk: int
     serializer: int
     superseded: bool
+
+    def is_expired(self, now: float, limits: InUse | None) -> bool:
+        """Past its own limit, or past the largest of those in use."""
+        idle = self.idle or (0 if limits is None else limits.idle[1])
+        lifetime = 0 if limits is None else limits.lifetime[1]
+        return is_expired(self.created, self.stored, now, idle, lifetime)
 
 
 class Inspector:
@@ -258,6 +267,10 @@ class Inspector:
     def sweeper(self) -> Sweeper:
         """For a whole pass, see `Sweeper.whole_pass`."""
         return self.engine.sweeper()
+
+    def limits(self) -> InUse | None:
+        """The limits of the applications; None: none was ever noted."""
+        return self.engine.limits(time.time())
 
     def sweep_note(self) -> SweepNote:
         """When sweeps ran and what they did."""

@@ -15,6 +15,7 @@ from ..exceptions import CorruptData, SessionStoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..disk.limitsnote import InUse
     from .inspector import Inspector, StoredSession
 
 __all__ = ["AGES", "SIZES", "Census", "Distribution", "room", "take"]
@@ -66,7 +67,9 @@ class Census:
     """
     Attributes:
         now: when it was taken, seconds since the epoch.
-        sessions: live ones.
+        sessions: that count, expired ones that nobody has removed included.
+        expired: how many of these have expired by the largest limits in use,
+            or by their own; None: no limits are known.
         superseded: that a new ID has replaced, and that read for a while.
         unreadable: whose files are damaged, of a newer format, or not ours.
         empty: files that somebody is about to fill, or crashed before that.
@@ -79,8 +82,10 @@ class Census:
         shards: how many sessions are in each.
     """
 
-    def __init__(self, shards: int) -> None:
+    def __init__(self, shards: int, limits: InUse | None = None) -> None:
         self.now = time.time()
+        self._limits = limits
+        self.expired = None if limits is None else 0
         self.sessions = self.superseded = self.unreadable = self.empty = 0
         self.damaged = self.own_limit = self.disk = 0
         self.sizes = Distribution(SIZES)
@@ -97,6 +102,10 @@ class Census:
         self.sessions += 1
         self.shards[shard] += 1
         self.own_limit += session.idle > 0
+        if self.expired is not None and session.is_expired(
+            self.now, self._limits
+        ):
+            self.expired += 1
         age = max(0.0, self.now - session.created)
         self.sizes.add(session.size)
         self.ages.add(age)
@@ -112,7 +121,7 @@ def take(store: Inspector, show: Callable[[int], None]) -> Census:
     Args:
         show: is called with how many shards are done.
     """
-    census = Census(store.layout.shards)
+    census = Census(store.layout.shards, store.limits())
     for number in range(store.layout.shards):
         for name, info in store.files(number):
             if info.st_size == 0:

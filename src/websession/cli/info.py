@@ -75,10 +75,11 @@ def _as_json(store: Inspector, census: Census) -> dict[str, object]:
         **{
             name: getattr(census, name)
             for name in (
-                "sessions", "superseded", "unreadable", "empty", "damaged",
-                "own_limit", "disk",
+                "sessions", "expired", "superseded", "unreadable", "empty",
+                "damaged", "own_limit", "disk",
             )
         },
+        "limits": _limits_as_json(store),
         "created_last_minute": census.created[60],
         "created_last_hour": census.created[3600],
         "size": _distribution(census.sizes),
@@ -101,6 +102,35 @@ def _as_json(store: Inspector, census: Census) -> dict[str, object]:
         "sweep_under_way": note.present is not None,
         "room": room(store),
     }  # fmt: skip
+
+
+def _limits_as_json(store: Inspector) -> dict[str, object] | None:
+    limits = store.limits()
+    if limits is None:
+        return None
+    return {
+        name: dict(zip(("least", "most"), getattr(limits, name), strict=True))
+        for name in ("idle", "lifetime", "remove")
+    }
+
+
+def _limits(store: Inspector) -> dict[str, str]:
+    """What those who make sessions here go by."""
+    limits = store.limits()
+    if limits is None:
+        return {"limits": "not known: nobody has made a session yet"}
+    texts = []
+    for name, (least, most) in (
+        ("idle", limits.idle),
+        ("in all", limits.lifetime),
+    ):
+        if not least:
+            continue
+        text = age(least)
+        if most != least:
+            text += f" to {age(most) if most else 'none'}"
+        texts.append(f"{text} {name}")
+    return {"limits": ", ".join(texts) or "none"}
 
 
 def _marked(store: Inspector, name: str, otherwise: str) -> str:
@@ -144,13 +174,18 @@ def _store(store: Inspector) -> dict[str, str]:
         "key": "the application's own" if key == b"application" else "in .key",
         "backend": store.engine.backend.NAME,
         "directories": str(store.layout.shards),
+        **_limits(store),
     }
+
+
+def _expired(census: Census) -> str:
+    return f" ({census.expired:,} expired)" if census.expired else ""
 
 
 def _sessions(census: Census) -> dict[str, str]:
     shards = census.shards
     values = {
-        "in force": f"{census.sessions:,}",
+        "sessions": f"{census.sessions:,}{_expired(census)}",
         "data": size(census.sizes.total),
         "on disk": size(census.disk),
         "made": f"{census.created[60]} in the last minute, "

@@ -9,17 +9,25 @@ import itertools
 import time
 from typing import TYPE_CHECKING
 
-from .arguments import add_json, add_path, duration, inspector, whole
+from .arguments import (
+    Refused,
+    add_json,
+    add_path,
+    duration,
+    inspector,
+    whole,
+)
 from .output import age, moment, print_json, progress, size, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..admin.inspector import Inspector, StoredSession
+    from ..disk.limitsnote import InUse
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-__all__ = ["add", "as_json", "serializer_name"]
+__all__ = ["add", "as_json", "serializer_name", "state_of"]
 
 _SERIALIZERS = {1: "pickle", 2: "json", 3: "flask", 4: "django"}
 
@@ -54,6 +62,15 @@ def add(commands: Commands) -> None:
         metavar="N",
         help="no more than so many",
     )
+    state = parser.add_mutually_exclusive_group()
+    for name in "live", "expired":
+        state.add_argument(
+            f"--{name}",
+            action="store_const",
+            const=name,
+            dest="state",
+            help=f"only {name} sessions, by the limits of the applications",
+        )
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
@@ -109,12 +126,20 @@ def _before(now: float, span: float | None) -> float | None:
     return None if span is None else now - span
 
 
-def as_json(session: StoredSession) -> dict[str, object]:
+def as_json(session: StoredSession, state: str) -> dict[str, object]:
     """As it is printed with ``--json``."""
     return {
         **session._asdict(),
         "serializer": serializer_name(session.serializer),
+        "state": state,
     }
+
+
+def state_of(session: StoredSession, now: float, limits: InUse | None) -> str:
+    """A word; without limits that are known only its own ends a session."""
+    if session.is_expired(now, limits):
+        return "expired"
+    return "live" if limits is not None else "?"
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -127,10 +152,21 @@ def _run(options: argparse.Namespace) -> int:
             found = in_order(
                 matching(store, options, show), options.sort, options.reverse
             )
-    found = itertools.islice(found, options.limit)
+    now, limits = time.time(), store.limits()
+    pairs: Iterator[tuple[StoredSession, str]] = (
+        (each, state_of(each, now, limits)) for each in found
+    )
+    if options.state is not None:
+        if limits is None:
+            raise Refused(
+                f"--{options.state}: the limits of the applications are not "
+                "known, since none has made a session here yet"
+            )
+        pairs = (pair for pair in pairs if pair[1] == options.state)
+    pairs = itertools.islice(pairs, options.limit)
     if options.json:
-        for session in found:
-            print_json(as_json(session))
+        for session, state in pairs:
+            print_json(as_json(session, state))
         return 0
     table(
         [
@@ -140,6 +176,7 @@ def _run(options: argparse.Namespace) -> int:
             ("size", -10),
             ("serializer", 10),
             ("own limit", -9),
+            ("state", 7),
         ],
         (
             [
@@ -149,8 +186,9 @@ def _run(options: argparse.Namespace) -> int:
                 size(session.size),
                 serializer_name(session.serializer),
                 age(session.idle) if session.idle else "",
+                state,
             ]
-            for session in found
+            for session, state in pairs
         ),
     )
     return 0

@@ -50,7 +50,13 @@ def exposition(store: Inspector, census: Census) -> list[str]:
         lines.append(f"{name}_sum{{{labels}}} {_number(values.total)}")
         lines.append(f"{name}_count{{{labels}}} {total}")
 
-    gauge("sessions", "Sessions in force.", census.sessions)
+    gauge("sessions", "Sessions, expired ones included.", census.sessions)
+    if census.expired is not None:
+        gauge(
+            "expired_sessions",
+            "Sessions that have expired and are not removed yet.",
+            census.expired,
+        )
     gauge(
         "superseded_sessions",
         "Sessions that have got a new ID.",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..exceptions import CorruptData
 from .arguments import Refused, add_json, duration, inspector
-from .listing import as_json, serializer_name
+from .listing import as_json, serializer_name, state_of
 from .output import age, moment, pairs, print_json, progress, say, size
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ def _show(options: argparse.Namespace) -> int:
         raise Refused("the session has just been deleted")
     data = _data(store, name, options) if options.data else None
     if options.json:
-        found = as_json(session)
+        state = state_of(session, time.time(), store.limits())
+        found = as_json(session, state)
         if options.data:
             found["data"] = data
         print_json(found)

@@ -57,8 +57,9 @@ def add(commands: Commands) -> None:
         help="remove expired sessions",
         description="Removes the sessions that have expired, and what crashed "
         "processes left behind. A store does so by itself, a little at a "
-        "time, as long as new sessions are made. The limits are those of the "
-        "application; sessions with a limit of their own go by that.",
+        "time, as long as new sessions are made. The limits are those that "
+        "the applications have noted in the store, unless others are given; "
+        "sessions with a limit of their own go by that.",
     )
     parser.set_defaults(run=_run)
     add_path(parser)
@@ -68,14 +69,21 @@ def add(commands: Commands) -> None:
         type=duration,
         default=0.0,
         metavar="TIME",
-        help="remove what was not stored for so long, as in 90m or 14d",
+        help="remove what was not stored for so long, as in 90m or 14d "
+        "(default: what the applications go by)",
     )
     parser.add_argument(
         "--lifetime",
         type=duration,
         default=0.0,
         metavar="TIME",
-        help="remove what was made so long ago",
+        help="remove what was made so long ago (default: likewise)",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="also by limits that are shorter than those in use: that ends "
+        "sessions which an application would still take",
     )
     parser.add_argument(
         "--budget",
@@ -95,16 +103,12 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if not options.idle and not options.lifetime:
-        raise Refused(
-            "after how long does a session expire? Say --idle, --lifetime or "
-            "both, as the application does: --idle 1d"
-        )
     if options.print_cron:
         for line in _CRON.format(command=_command(options)).splitlines():
             say(line)
         return 0
     store = inspector(options)
+    _settle_limits(store, options)
     started = time.monotonic()
     tally, shards = _sweep(store, options)
     took = time.monotonic() - started
@@ -113,6 +117,35 @@ def _run(options: argparse.Namespace) -> int:
     elif not options.quiet:
         _report(tally, shards, store.layout.shards, took)
     return 3 if tally.damaged + tally.failed else 0
+
+
+def _settle_limits(store: Inspector, options: argparse.Namespace) -> None:
+    """
+    Fills in the limits that are not given by the largest ones in use, and
+    refuses shorter ones.
+    """
+    limits = store.limits()
+    if not options.idle and not options.lifetime:
+        if limits is None:
+            raise Refused(
+                "after how long does a session expire? No application has "
+                "noted its limits here: say --idle, --lifetime or both, as "
+                "the application does: --idle 1d"
+            )
+        options.idle, options.lifetime = limits.remove[1], limits.lifetime[1]
+    if limits is None or options.force:
+        return
+    for name, (_, most) in ("idle", limits.remove), (
+        "lifetime", limits.lifetime
+    ):  # fmt: skip
+        given = getattr(options, name)
+        if given and (not most or given < most):
+            longest = f"after {age(most)}" if most else "by no such limit"
+            raise Refused(
+                f"--{name} {age(given)} would end sessions that an "
+                f"application still takes: the longest one removes them "
+                f"{longest}. Say so with --force if that is meant"
+            )
 
 
 def _command(options: argparse.Namespace) -> str:

@@ -15,7 +15,11 @@ from ..engine import (
     fail,
     loud,
 )
-from ..exceptions import CorruptData, MaxSessionCountExceeded
+from ..exceptions import (
+    CorruptData,
+    MaxSessionCountExceeded,
+    UnsafeStore,
+)
 from ..ids import handle
 from .backend import choose
 from .count import SessionCount
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..engine import Draft, Limits
+    from .limitsnote import InUse
     from .lock import StripeLock
     from .sweep import Sweeper
 
@@ -111,6 +116,9 @@ class DiskEngine(Engine):
         self._sweep_settings = (sweep_interval, sweep_budget)
         self._sweeps: Sweeper | None = None
         self._tends = sweep_interval > 0 and not existing
+        # Limits that this process has noted, and until when that will do.
+        self._noted: dict[tuple[float, ...], float] = {}
+        self._notes = not existing
         self._read, self._write = self.backend.read, self.backend.commit
         self._pack: Callable[..., bytes] = self._pack_late
         self._verifies: Callable[[bytes, bytes], bool] = self._verifies_late
@@ -176,6 +184,8 @@ class DiskEngine(Engine):
         """See `Engine.create`."""
         self.layout.check_at_times()
         record = self._pack(address.handle, *draft)
+        if self._noted.get(limits[1:], 0.0) < limits[0] and self._notes:
+            self._note(limits)
         self.tend(limits)
 
         def make() -> int:
@@ -312,6 +322,26 @@ class DiskEngine(Engine):
         )
 
     # All of them
+
+    def _note(self, limits: Limits) -> None:
+        """Notes limits where others find them: no matter if that fails."""
+        from .limitsnote import NOTED_FOR, note_limits
+
+        try:
+            note_limits(self.layout, limits)
+        except (OSError, UnsafeStore) as error:
+            import logging
+
+            logging.getLogger("websession").debug(
+                "the limits cannot be noted: %s", error
+            )
+        self._noted[limits[1:]] = limits[0] + NOTED_FOR
+
+    def limits(self, now: float) -> InUse | None:
+        """The limits of whoever makes sessions here; None: not known."""
+        from .limitsnote import in_use
+
+        return in_use(self.layout, now)
 
     def tend(self, limits: Limits) -> None:
         """See `Engine.tend`: a slice of the automatic sweep, if it is time."""

@@ -14,7 +14,7 @@ from fcntl import LOCK_EX
 
 from .. import engine
 from ..engine import NO_ROOM
-from ..exceptions import SessionBusy, printable
+from ..exceptions import SessionBusy, UnsafeStore, printable
 from .private import TEMPORARY
 from .root import DAMAGED, LOCKS, MARKER
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from .count import SessionCount
+    from .limitsnote import InUse
     from .root import Layout
     from .sweepnote import SweepNote, Tally
 
@@ -31,8 +32,8 @@ __all__ = ["Sweeper", "set_aside"]
 
 # A pass in progress goes on after this many times what its last slice took:
 # about five per cent of one processor. A new one begins after this many times
-# what the last one took, a hundredth of one processor at most; and what has
-# expired may lie about for this part of the limit that it went by.
+# what the last one took for what stays, a hundredth of one processor at most;
+# and what has expired may lie about for this part of its limit.
 _REST, _LONG_REST, _PART = 20, 100, 16
 # For how many seconds a process knows when a slice is due.
 _KNOWN_FOR = 1.0
@@ -232,7 +233,8 @@ class Sweeper:
                     note.shard, note.present = shard + 1, before + tally
                     self._save(note, now + self._interval)
                     raise
-            self._finish(note, before + tally, now, idle, lifetime)
+            use = self._in_use(now, idle, lifetime)
+            self._finish(note, before + tally, now, use)
 
     def make_room(self, now: float, idle: float, lifetime: float) -> bool:
         """
@@ -249,7 +251,10 @@ class Sweeper:
             last = note.last
             if last is not None and 0 <= now - last.when < self._interval:
                 return False
-            passing = self.whole_pass(now, idle, lifetime, self._interval)
+            use = self._in_use(now, idle, lifetime)
+            passing = self.whole_pass(
+                now, use.remove[1], use.lifetime[1], self._interval
+            )
             try:
                 return any(tally.removed for _, tally in passing)
             except SessionBusy:
@@ -280,6 +285,16 @@ class Sweeper:
                 "automatic sweep failed: %s", printable(str(error))
             )
 
+    def _in_use(self, now: float, idle: float, lifetime: float) -> InUse:
+        """The limits of all applications, those of this one among them."""
+        from .limitsnote import InUse, in_use
+
+        own = idle, lifetime, idle
+        try:
+            return in_use(self._layout, now, own) or InUse([own])
+        except (OSError, UnsafeStore):
+            return InUse([own])
+
     def _is_due(self, now: float) -> bool:
         # The stamp's mtime is when the next slice is due. One that lies too
         # far ahead comes from a clock that was wrong.
@@ -299,6 +314,8 @@ class Sweeper:
     def _slice(self, now: float, idle: float, lifetime: float) -> None:
         from .sweepnote import Tally
 
+        # Another application may take sessions that this one would not.
+        use = self._in_use(now, idle, lifetime)
         note = self._note()
         shard = note.shard if note.shard < self._layout.shards else 0
         if note.present is None or shard == 0:
@@ -307,7 +324,9 @@ class Sweeper:
         # time, more of it, bounds what a slow disk may cost a request.
         started, cpu = time.perf_counter(), time.thread_time()
         while True:
-            self._try_shard(shard, now, idle, lifetime, note.present)
+            self._try_shard(
+                shard, now, use.remove[1], use.lifetime[1], note.present
+            )
             shard += 1
             took = time.thread_time() - cpu
             if (
@@ -321,21 +340,17 @@ class Sweeper:
             note.shard = shard
             self._save(note, now + _REST * took)
         else:
-            self._finish(note, note.present, now, idle, lifetime)
+            self._finish(note, note.present, now, use)
 
     def _finish(
-        self,
-        note: SweepNote,
-        tally: Tally,
-        now: float,
-        idle: float,
-        lifetime: float,
+        self, note: SweepNote, tally: Tally, now: float, use: InUse
     ) -> None:
         self._tidy()
         note.finish(tally, now)
         # What is over is refused already: a pass is about room alone.
-        limit = min(filter(None, (idle, lifetime)), default=0.0)
-        rest = max(limit / _PART, _LONG_REST * tally.took)
+        smallest = use.remove[0], use.lifetime[0]
+        limit = min(filter(None, smallest), default=0.0)
+        rest = max(limit / _PART, _LONG_REST * tally.took_for_live)
         self._save(note, now + max(self._interval, min(rest, _LONGEST_REST)))
 
     def _note(self) -> SweepNote:

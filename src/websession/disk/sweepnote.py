@@ -59,6 +59,15 @@ class Tally:
             setattr(both, name, getattr(self, name) + getattr(other, name))
         return both
 
+    @property
+    def took_for_live(self) -> float:
+        """
+        Seconds for what was left as it is: what was removed is no reason to
+        wait, or where much expires a sweep would fall behind for ever.
+        """
+        seen = self.live + self.removed + self.reaped
+        return self.took * self.live / seen if seen else self.took
+
     def line(self) -> bytes:
         """As it stands in the note."""
         counts = (getattr(self, name) for name in _COUNTS)
