@@ -150,7 +150,7 @@ class SessionMiddleware:
 
 
 def _label(scope: Scope) -> str:
-    """What others are told who wait for this request."""
+    """Who has the session: what a request that waits for it is told."""
     return f"{scope['method']} {scope['path']}"[:80]
 
 
@@ -258,7 +258,8 @@ class _Answer:
 
     async def refuse_busy(self, error: SessionBusy) -> bool:
         """
-        Answers that it is to be tried again; False if the response has begun.
+        Answers 503, with the advice to try again, since a session is busy.
+        False if the response has begun: then it is too late for that.
         """
         if self._has_begun:
             return False

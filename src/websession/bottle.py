@@ -160,7 +160,10 @@ class SessionPlugin:
 
 @contextmanager
 def _as_request_session(environ: Any, session: Session) -> Iterator[None]:
-    """`request.session`, which may be another application's afterwards."""
+    """
+    Makes a session `request.session` for a while, and then puts back that of
+    another application, if there was one.
+    """
     name = "bottle.request.ext.session"
     before = environ.get(name)
     environ[name] = session
@@ -197,7 +200,10 @@ def _is_made(body: Any) -> bool:
 
 
 def _finish(session: Session, result: Any) -> Any:
-    """Stores the session; `result`, or what is answered instead."""
+    """
+    Stores the session and returns what is to be answered: `result`, or a
+    response in its place if the session cannot be stored.
+    """
     is_response = isinstance(result, bottle.HTTPResponse)
     body = result.body if is_response else result
     is_whole = _is_made(body)

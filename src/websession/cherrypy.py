@@ -166,7 +166,7 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
             self._data.update(data)
 
     def load(self) -> None:
-        """Nothing: it is loaded when it is used."""
+        """Does nothing: the session is loaded when it is first used."""
 
     def save(self) -> None:
         """Stores what changed, merged with what others stored."""
@@ -224,7 +224,12 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
         self._data.invalidate()
 
     def acquire_lock(self) -> None:
-        """Waits, for a minute at most, until no other request has it."""
+        """
+        Waits until no other request has the session.
+
+        Raises:
+            SessionLocked: another request has it for more than a minute.
+        """
         if self._is_stored:
             sessions = self._manager.sessions
             self._lock = sessions.lockSession(self.id, _LOCK_TIMEOUT)
@@ -234,7 +239,7 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
         self.locked = True
 
     def release_lock(self) -> None:
-        """Lets the next request in."""
+        """Gives up the lock that `acquire_lock` has taken, if it has."""
         lock, self._lock = self._lock, None
         self.locked = False
         if lock is not None:

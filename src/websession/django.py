@@ -76,7 +76,10 @@ _made: tuple[tuple[Any, ...], SessionManager] | None = None
 
 
 def _manager() -> SessionManager:
-    """Made once; again when settings have changed, as tests do."""
+    """
+    The `SessionManager` that the settings ask for: made once, and again when
+    settings have changed, as they do in tests.
+    """
     global _made
     key = (
         getattr(settings, "WEBSESSION_PATH", None),
@@ -168,7 +171,10 @@ def _opened(
 
 
 def _serializer(name: str) -> Serializer:
-    """Of that class of Django's, or of the application's."""
+    """
+    The serialiser that stands for a class named in ``SESSION_SERIALIZER``, be
+    it Django's or the application's.
+    """
     made = import_string(name)
     is_json = made is JSONSerializer
     return Serializer(

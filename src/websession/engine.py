@@ -414,7 +414,10 @@ class Deadline:
         self._until: float | None = None
 
     def check(self) -> None:
-        """SessionBusy, `timeout` seconds after the first call."""
+        """
+        Raises `SessionBusy` once `timeout` seconds have passed since the first
+        call.
+        """
         now = time.monotonic()
         if self._until is None:
             self._until = now + self._timeout

@@ -106,12 +106,18 @@ class FlaskSession(DictSession, SessionMixin):  # type: ignore[misc, override]
 
     @property
     def is_permanent_no_more(self) -> bool:
-        """Whether the browser has a cookie that outlasts it."""
+        """
+        Whether the session was permanent when it was loaded and is not now, so
+        that the browser has a cookie that outlasts it.
+        """
         return self._was_permanent and not self.permanent
 
     @property
     def modified(self) -> bool:
-        """Whether this request has changed it, or says so."""
+        """
+        Whether this request has changed the session, or was told so by setting
+        this to True.
+        """
         return self._is_forced or super().modified
 
     @modified.setter
@@ -297,7 +303,10 @@ class WebSessionInterface(SessionInterface):
 def _finish_with(
     response: Response, session: FlaskSession, is_made: bool
 ) -> None:
-    """What is changed until the response is closed is stored, if it can be."""
+    """
+    Has the session stored once more when the body is made and the response is
+    closed, for what is changed until then.
+    """
 
     def end() -> None:
         session.finish(is_made, _NOTHING)

@@ -45,7 +45,7 @@ class PyramidSession(DictSession):
         return int(super().created or time.time())
 
     def changed(self) -> None:
-        """Nothing: contents are compared."""
+        """Does nothing: changes are found by comparing the contents."""
 
     def flash(
         self, msg: object, queue: str = "", allow_duplicate: bool = True

@@ -262,12 +262,12 @@ def version_of(record: bytes) -> bytes:
 
 
 def sequence_of(record: bytes) -> int:
-    """Its sequence number: which write of the file it was, from 1."""
+    """The sequence number of a record: 1 for the first one of its file."""
     return int.from_bytes(record[SEQUENCE], "little")
 
 
 def crc_of(record: bytes) -> int:
-    """The CRC that it was written with."""
+    """The CRC that stands in the header of a record."""
     return int.from_bytes(record[4:8], "little")
 
 
@@ -288,7 +288,7 @@ def is_newer_format(header: bytes) -> bool:
 
 
 def has_unknown(record: bytes) -> bool:
-    """Whether it holds what only a later version knows."""
+    """Whether a record has flags or fields that only a later version knows."""
     flags, reserved = record[41], record[42:44]
     return bool(flags & ~FLAG_SUPERSEDED or any(reserved))
 
@@ -312,7 +312,7 @@ def is_superseded(record: bytes) -> bool:
 
 
 def holds_data(record: bytes) -> bool:
-    """Whether there is anything to read."""
+    """Whether a record holds data: a superseded one may not."""
     return bool(_unpack_lengths(record)[1])
 
 

@@ -121,7 +121,7 @@ class SessionMiddleware:
 
 
 def _label(environ: WSGIEnvironment) -> str:
-    """What others are told who wait for this request."""
+    """Who has the session: what a request that waits for it is told."""
     return f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"[:80]
 
 

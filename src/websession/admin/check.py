@@ -123,7 +123,10 @@ class Verifier:
     def _private(
         self, path: bytes, is_kind: object, mode: int, other: int = 0
     ) -> Iterator[Finding]:
-        """Of this kind, ours, and with one of these modes."""
+        """
+        Finds what is wrong with a file of the store: it must be of this kind,
+        of this user, and have one of the two modes.
+        """
         try:
             info = os.lstat(path)
         except FileNotFoundError:
@@ -266,7 +269,10 @@ class Verifier:
     def _attributes_locked(
         self, path: bytes, name: bytes
     ) -> Iterator[Finding]:
-        """What is wrong with them under the lock, and puts it right."""
+        """
+        Looks at mode and time of a file under its lock, and puts
+        them right if that was asked for.
+        """
         try:
             with File(path, os.O_RDONLY) as file:
                 file.lock(LOCK_EX, self._store.engine.timeout)

@@ -129,7 +129,7 @@ def _read(store: Inspector, name: bytes) -> bytes | None:
 def _replace(
     store: Inspector, name: bytes, draft: Draft, there: bytes
 ) -> bool:
-    """Writes a record in the place of one; False if that has changed."""
+    """Writes a record over another; False if the old one has changed."""
     outcome, header = store.engine.commit(
         store.engine.address(name), draft, version_of(there),
         (time.time(), 0.0, 0.0, 0.0),
@@ -150,14 +150,16 @@ def _replace(
 
 def resign(store: Inspector, last: Keyring, name: bytes) -> str:
     """
-    Signs a session with the last secret of a store, if it is not; otherwise
-    it stays as it is.
+    Signs a session with the last secret of a store, unless it is already.
 
     Args:
-        last: of the last secret alone.
+        store: where the session is; its other secrets are good too.
+        last: a keyring of the last secret alone.
+        name: the handle of the session.
 
     Returns:
-        COPIED; THERE: it was so already; GONE.
+        COPIED: the session was signed anew. THERE: it was signed with that
+        secret already. GONE: it was deleted or superseded.
 
     Raises:
         CorruptData: unreadable, or signed with none of the secrets.
@@ -180,10 +182,10 @@ def resign(store: Inspector, last: Keyring, name: bytes) -> str:
 
 def use_application(store: Inspector) -> bool:
     """
-    Notes that the secret is the application's own from now on.
+    Writes into a store's marker that the secret is the application's own.
 
     Returns:
-        False if that was so already.
+        False if the marker said so already.
     """
     layout = store.layout
     if layout.marker[b"key"] == b"application":

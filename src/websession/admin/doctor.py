@@ -107,7 +107,10 @@ def _privacy(place: str) -> Check:
 
 
 def _parents(place: str) -> Iterator[Check]:
-    """Whoever can rename a directory above can replace the store."""
+    """
+    Checks the directories above a store: whoever can rename one of them can
+    replace the store.
+    """
     above = place
     while above != "/":
         above = os.path.dirname(above)
@@ -166,7 +169,10 @@ def _mount(place: str, allow_network: bool) -> Iterator[Check]:
 
 
 def _has_no_journal(place: str, kind: str) -> bool:
-    """Of the ext family, as far as the kernel tells."""
+    """
+    Whether an ext4 file system has no journal; False also if the kernel does
+    not tell.
+    """
     device = os.stat(place).st_dev
     link = f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"
     name = os.path.basename(os.path.realpath(link))

@@ -265,7 +265,7 @@ class Inspector:
             return False
 
     def sweeper(self) -> Sweeper:
-        """For a whole pass, see `Sweeper.whole_pass`."""
+        """What sweeps the store; see `Sweeper.whole_pass`."""
         return self.engine.sweeper()
 
     def limits(self) -> InUse | None:

@@ -253,7 +253,7 @@ def speed(scratch: str) -> Iterator[Check]:
 
 
 def _median(call: Callable[[], object], times: int) -> float:
-    """Microseconds."""
+    """How long a call takes: the median of several, in microseconds."""
     taken = []
     for _ in range(times):
         started = time.perf_counter()

@@ -44,7 +44,7 @@ class Distribution:
         self.most: float | None = None
 
     def add(self, value: float) -> None:
-        """One more."""
+        """Counts a value."""
         self.counts[bisect_left(self.ends, value)] += 1
         self.total += value
         if self.least is None or value < self.least:
@@ -54,17 +54,19 @@ class Distribution:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """How many values were counted."""
         return sum(self.counts)
 
     @property
     def mean(self) -> float:
-        """0 of none."""
+        """The mean of the values; 0 if there are none."""
         return self.total / max(1, self.count)
 
 
 class Census:
     """
+    Numbers, ages and sizes of all sessions of a store at one time.
+
     Attributes:
         now: when it was taken, seconds since the epoch.
         sessions: that count, expired ones that nobody has removed included.
@@ -94,7 +96,7 @@ class Census:
         self.shards = [0] * shards
 
     def add(self, session: StoredSession, shard: int) -> None:
-        """One session more."""
+        """Counts a session, which lies in the shard of this number."""
         self.disk += session.disk
         if session.superseded:
             self.superseded += 1

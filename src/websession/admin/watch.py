@@ -101,7 +101,10 @@ class Activity:
         )
 
     def _directory(self, since: float) -> Iterator[StoredSession | None]:
-        """The sessions of the next one: None if not stored since then."""
+        """
+        Goes through the next shard. Each of its files comes as its session, or
+        as None if nothing was stored in it since that time.
+        """
         store = self._store
         for name, info in store.files(self._shard):
             if info.st_size == 0 or info.st_mode & S_IXUSR:
@@ -127,7 +130,10 @@ class Activity:
                 self._known[handle] = session
 
     def _oldest(self) -> float:
-        """Before this, none belongs to them."""
+        """
+        The time before which a session was stored too early to be among the
+        latest ones, in seconds since the epoch.
+        """
         if len(self._known) < self._latest:
             return 0.0
         return min(

@@ -65,7 +65,10 @@ def _header(expected: bytes) -> bytes:
 
 
 def _again(call: Callable[[float], int], timeout: float) -> int:
-    """A signal ended a wait: handlers have run by now, so wait on."""
+    """
+    Makes a call again for as long as signals end its wait for a lock: their
+    handlers run in between. `call` takes the seconds that are left.
+    """
     deadline = time.monotonic() + timeout
     result: int = engine.INTERRUPTED
     while result == engine.INTERRUPTED:

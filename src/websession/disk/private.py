@@ -62,7 +62,7 @@ def network_type(root: bytes) -> str | None:
 
 
 def make_directory(path: bytes) -> None:
-    """mkdir that gives 0700 whatever the umask; nothing if it is there."""
+    """Makes a missing directory, with mode 0700 whatever the umask."""
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
@@ -81,7 +81,14 @@ def sync_directory(path: bytes) -> None:
 
 
 def check_directory(root: bytes) -> None:
-    """UnsafeStore, unless only this user can reach into the directory."""
+    """
+    Raises unless only this user can reach into a directory.
+
+    Raises:
+        UnsafeStore: it belongs to another user, is open to others, or can be
+            replaced by anybody; the message says what to do.
+        SessionStoreError: it is no directory.
+    """
     shown = printable(os.fsdecode(root))
     info = os.lstat(root)
     if not S_ISDIR(info.st_mode):

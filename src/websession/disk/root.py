@@ -117,7 +117,12 @@ class Layout:
 
     @property
     def keyring(self) -> Keyring:
-        """Makes and checks the MACs; SessionStoreError without the key."""
+        """
+        What makes and checks the MACs of this store.
+
+        Raises:
+            SessionStoreError: the key is missing, or is another one.
+        """
         if self._keyring is None:
             self._keyring = self._unlock()
         return self._keyring

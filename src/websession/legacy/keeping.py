@@ -110,7 +110,7 @@ def _is_kept(data: object, serializer: Serializer) -> bool:
 
 
 def _changed(data: dict[Any, Any], serializer: Serializer) -> list[object]:
-    """Keys of what is not the same when it is read again."""
+    """The keys whose values a serialiser does not give back as they were."""
     if not serializer.canonical:
         return []  # pickle: it gives back what it takes
     back = serializer.loads(serializer.dumps(data))

@@ -229,7 +229,7 @@ class Shelf:
         return _OpenShelf(self._path)
 
     def accepts(self, session_id: str) -> bool:
-        """As many of the characters."""
+        """Whether an ID has the length and the characters of the shelf's."""
         return len(session_id) == self._length and self._characters.issuperset(
             session_id
         )
@@ -276,8 +276,8 @@ class _OpenShelf:
     The shelve, open and locked.
 
     Attributes:
-        shelf: as it is.
-        store: the same as a store.
+        shelf: the shelve itself.
+        store: a `MappingStore` over the shelve.
     """
 
     def __init__(self, path: str) -> None:

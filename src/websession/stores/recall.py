@@ -40,7 +40,7 @@ class Recalled:
         self.seen: tuple[bytes, tuple[float, bytes, int] | None] = NOTHING
 
     def forget(self) -> None:
-        """What was seen there may be there no more."""
+        """Forgets the record: it may not be the live one any more."""
         self.seen = NOTHING
 
 
@@ -77,7 +77,7 @@ class Recall:
         raw: bytes,
         origin: tuple[float, bytes, int] | None = None,
     ) -> None:
-        """A record, which is authentic; see `Recalled.seen`."""
+        """Notes an authentic record of a session; see `Recalled.seen`."""
         before = len(known.seen[0])
         known.seen = raw, origin
         if len(raw) + before > _SMALL:
@@ -86,6 +86,6 @@ class Recall:
                 self.forget()
 
     def forget(self) -> None:
-        """Forgets all of them."""
+        """Forgets all sessions."""
         self.recent.clear()
         self._remembered = 0

@@ -79,7 +79,10 @@ def delete(engine: Engine, address: Any) -> bool:
 
 
 def _look(engine: Engine, address: Any) -> tuple[bytes, bytes]:
-    """Header and successor of a session, empty as far as there are none."""
+    """
+    The header of a session and the handle of its successor; either is empty if
+    there is none, or the session cannot be read.
+    """
     try:
         raw = engine.read(address)
     except CorruptData:

@@ -57,8 +57,10 @@ class Hold:
 
     async def acquire(self) -> None:
         """
+        Waits for exclusive use of the session, without holding up the loop.
+
         Raises:
-            SessionLocked: not to be had in time.
+            SessionLocked: another request had it for `timeout` seconds.
         """
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = loop.create_future()
@@ -75,7 +77,7 @@ class Hold:
             raise
 
     def release(self) -> None:
-        """Lets the next one in; the first call counts."""
+        """Ends the exclusive use; does nothing when called again."""
         self._over.set()
 
     def _run(
@@ -122,7 +124,7 @@ class AsyncSession(DictSession):
 
     async def aload(self) -> None:
         """
-        Loads it now, if it is not loaded.
+        Loads the session now, in a thread, unless it is loaded.
 
         Raises:
             SessionBusy: a writer is in the way, for the store's
@@ -139,7 +141,7 @@ class AsyncSession(DictSession):
         self._use()
 
     def mark_modified(self) -> None:
-        """Nothing: contents are compared."""
+        """Does nothing: changes are found by comparing the contents."""
 
     async def ainvalidate(self) -> None:
         """See `Session.invalidate`."""

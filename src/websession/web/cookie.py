@@ -106,7 +106,7 @@ class SessionCookie:
         return https if self.secure is None else self.secure
 
     def name(self, https: bool) -> str:
-        """Its name for a request that came over TLS, or did not."""
+        """The cookie's name in a request over TLS (`https`), or without."""
         return self._names[self._is_secure(https)]
 
     def values(self, header: str, https: bool) -> list[str]:

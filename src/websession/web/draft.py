@@ -75,7 +75,7 @@ class Draft:
         return cls(manager, payload, record.version), data
 
     def is_base(self, encoded: bytes) -> bool:
-        """Whether that is what is stored."""
+        """Whether encoded contents are what is stored."""
         return self._manager.is_unchanged(encoded, self.base)
 
     def differs(self, data: object) -> bool:

@@ -169,7 +169,7 @@ class LoadedContents:
     # What adapters do with it
 
     def load(self) -> None:
-        """Loads it now, if it is not loaded."""
+        """Loads the session now, unless it is loaded."""
         if self._data is None:
             self._load()
 
@@ -181,8 +181,13 @@ class LoadedContents:
 
     def lock(self, timeout: float, label: str = "") -> None:
         """
-        Keeps other requests that ask for it out, until `unlock`. Does nothing
-        where the cookie names no session.
+        Waits for exclusive use of the session among the requests that ask for
+        it, until `unlock`, and loads it anew. Does nothing where the cookie
+        names no session.
+
+        Args:
+            timeout: seconds to wait.
+            label: what others are told who wait meanwhile.
 
         Raises:
             SessionLocked: not to be had within `timeout` seconds.
@@ -201,7 +206,7 @@ class LoadedContents:
             raise
 
     def unlock(self) -> None:
-        """Lets the next one in; nothing if `lock` was not called."""
+        """Ends the exclusive use; does nothing if `lock` was not called."""
         guard, self._guard = self._guard, None
         if guard is not None:
             guard.__exit__(None, None, None)

@@ -133,7 +133,9 @@ class File:
             self._unshield()
 
     def forsake(self) -> None:
-        """In a forked child: the lock is its parent's, to use and to end."""
+        """
+        Closes the file in a forked child, and leaves the lock to its parent.
+        """
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
@@ -146,7 +148,10 @@ class File:
 
     @staticmethod
     def _unlock(fd: int) -> None:
-        """A child forked meanwhile keeps what close alone gives up."""
+        """
+        Gives the lock up before the file is closed: a child forked meanwhile
+        has the file open, and would keep the lock beyond the close.
+        """
         try:
             flock(fd, LOCK_UN)
         except OSError:
@@ -216,7 +221,7 @@ class File:
             wait = min(2 * wait, _LONGEST_WAIT)
 
     def write_at(self, data: bytes | bytearray, offset: int) -> None:
-        """Writes all of it, in one call unless the system says otherwise."""
+        """Writes all of `data` at an offset, in one call if possible."""
         done = os.pwrite(self.fd, data, offset)
         while done < len(data):
             more = os.pwrite(self.fd, data[done:], offset + done)
@@ -225,7 +230,7 @@ class File:
             done += more
 
     def read_at(self, length: int, offset: int) -> bytes:
-        """So many bytes, or fewer if the file ends before."""
+        """Reads `length` bytes at an offset; fewer if the file ends before."""
         raw = os.pread(self.fd, length, offset)
         while len(raw) < length:
             more = os.pread(self.fd, length - len(raw), offset + len(raw))

@@ -78,7 +78,10 @@ def _check_version(expected: bytes | None) -> None:
 
 
 def _raise(outcome: Outcome, name: bytes) -> int:
-    """The status of an outcome that stores act on; the others raise."""
+    """
+    Returns the status of an outcome that a store acts on; raises the exception
+    that belongs to any other.
+    """
     if outcome.status <= engine.DAMAGED:
         engine.fail(outcome.status, outcome.error, name)
     return outcome.status
@@ -121,7 +124,10 @@ def read(
 
 
 def _agree_mtime(fd: int, stored: float) -> None:
-    """The sweep goes by mtime, so it must agree with the record's time."""
+    """
+    Sets the modification time of a file if it differs from the record's time,
+    since the sweep goes by it.
+    """
     now = clock_gettime(CLOCK_REALTIME)
     if abs(now - stored) >= _MTIME_TOLERANCE and abs(stored) < 1e11:
         os.utime(fd, ns=(os.fstat(fd).st_atime_ns, int(stored * 1e9)))

@@ -60,7 +60,10 @@ class _Sweep:
             self.swept.live += counts
 
     def nominates(self, info: os.stat_result) -> bool:
-        """The metadata only says whether the record is worth a look."""
+        """
+        Whether a file is worth a look, as far as its metadata tells. Only its
+        record says whether the session is over.
+        """
         if info.st_size == 0:
             return self.kernel_now - info.st_ctime > _ABANDONED_AFTER
         if info.st_mode & (MODE_SUPERSEDED | MODE_OWN_LIMIT):
@@ -113,7 +116,10 @@ class _Sweep:
             os.fchmod(opened.fd, wanted & 0o7777)
 
     def is_over(self, opened: File, name: bytes) -> bool:
-        """Past its time? A superseded record has a time of its own."""
+        """
+        Whether the session of an open and locked file is past its time. A
+        superseded record has a time of its own.
+        """
         opened.size = os.fstat(opened.fd).st_size
         if opened.size == 0:
             return True
