@@ -100,7 +100,7 @@ def _take_over(
     func: Callable[[Any], Any] | None,
     idle: int | None,
 ) -> None:
-    """Stores under the new ID, which nobody knows yet, what is right."""
+    """Stores the right data under the new ID, which nobody knows yet."""
     sessions._commit(
         new_id,
         record.data if func is None else func(record.data),

@@ -82,7 +82,7 @@ class Doing:
         self.expiring: dict[tuple[int, object, int], tuple[str, object]] = {}
 
     def forget_others(self, me: int) -> None:
-        """In a forked child, which has no thread but this one."""
+        """Forgets what other threads did, in a forked child without them."""
         tables: tuple[dict[Any, Any], ...] = self.updating, self.expiring
         for table in tables:
             for key in [key for key in table if key[0] != me]:
@@ -93,7 +93,7 @@ doing = Doing()
 
 
 def strand() -> Strand:
-    """This thread, and which of its greenlets this is, if there are any."""
+    """The ident of this thread and, if it has greenlets, the current one."""
     greenlet = sys.modules.get("greenlet")
     return get_ident(), greenlet and greenlet.getcurrent()
 

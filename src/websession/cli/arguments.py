@@ -108,7 +108,7 @@ def add_json(parser: argparse.ArgumentParser, what: str = "") -> None:
 
 
 def path_of(options: argparse.Namespace) -> str:
-    """PATH; Refused if there is none."""
+    """The argument PATH; raises `Refused` if there is none."""
     path: str | None = options.path
     if not path:
         raise Refused(

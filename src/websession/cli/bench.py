@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace) -> int:
 def _measure(
     place: str, options: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
-    """By contestant and operation, microseconds."""
+    """Microseconds of each operation, by contestant."""
     from ..disk.backend import BACKEND
 
     backends = ["python"]
@@ -121,7 +121,7 @@ def _measure(
 def _round(
     call: Callable[[str], object], ids: list[str], seconds: float
 ) -> float:
-    """Seconds of one call, over as many as fit."""
+    """Mean seconds of a call, over as many calls as fit."""
     count, started = 0, perf_counter()
     while True:
         for session_id in ids[:100]:

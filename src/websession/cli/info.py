@@ -134,7 +134,7 @@ def _limits(store: Inspector) -> dict[str, str]:
 
 
 def _marked(store: Inspector, name: str, otherwise: str) -> str:
-    """What the store's marker says, which may be no text."""
+    """A value of the store's marker as text, even if it is none."""
     found = store.layout.marker.get(name.encode())
     return otherwise if found is None else found.decode("ascii", "replace")
 

@@ -33,7 +33,7 @@ _SERIALIZERS = {1: "pickle", 2: "json", 3: "flask", 4: "django"}
 
 
 def serializer_name(number: int) -> str:
-    """What is known by that number."""
+    """The name of the serialiser of this number."""
     return _SERIALIZERS.get(number, str(number))
 
 
@@ -127,7 +127,7 @@ def _before(now: float, span: float | None) -> float | None:
 
 
 def as_json(session: StoredSession, state: str) -> dict[str, object]:
-    """As it is printed with ``--json``."""
+    """A session as ``--json`` prints it."""
     return {
         **session._asdict(),
         "serializer": serializer_name(session.serializer),

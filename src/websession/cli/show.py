@@ -108,7 +108,7 @@ def _opened(options: argparse.Namespace) -> tuple[Inspector, list[str]]:
 
 
 def _name(store: Inspector, beginning: str) -> bytes:
-    """The one handle that begins so."""
+    """The one handle that begins with this text."""
     try:
         found = store.find(beginning)
     except ValueError as error:
@@ -165,7 +165,7 @@ def _known(session: StoredSession) -> dict[str, str]:
 def _data(
     store: Inspector, name: bytes, options: argparse.Namespace
 ) -> object:
-    """What it holds, as JSON can have it."""
+    """The data of a session, in a form that JSON has."""
     number, _, payload = store.payload(name)
     if not payload:
         return None  # it has a new ID, and all is there
@@ -197,7 +197,7 @@ def _decoded(number: int, payload: bytes) -> object:
 
 
 def _plain(data: object) -> object:
-    """What JSON has no form for, as its `repr`."""
+    """The `repr` of a value that JSON has no form for."""
     if isinstance(data, dict):
         return {str(key): _plain(value) for key, value in data.items()}
     if isinstance(data, (list, tuple, set, frozenset)):

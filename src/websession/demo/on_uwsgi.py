@@ -90,7 +90,7 @@ def _options(program: str, workers: int) -> list[str]:
 
 
 def _paths() -> list[str]:
-    """Where its Python, which may be another one, finds what it needs."""
+    """Where uWSGI's Python, which may be another one, finds modules."""
     import filelock
 
     import websession

@@ -24,7 +24,7 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def available() -> bool:
-    """It always is."""
+    """Whether wsgiref is there: always."""
     return True
 
 

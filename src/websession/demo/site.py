@@ -240,7 +240,7 @@ def _notes(data: Any) -> dict[str, str]:
 
 
 def _gone(answer: dict[str, object]) -> Response:
-    """The middleware clears the cookie."""
+    """Answers that the session is gone."""
     return _json({**answer, "error": "no such session"}, "410 Gone")
 
 

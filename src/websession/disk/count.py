@@ -105,7 +105,7 @@ class SessionCount:
         return self._counted(name, counted, action, bool(limit))
 
     def remove(self, name: bytes, action: Callable[[], T]) -> T:
-        """Removes a session by `action`, which may find that it may not."""
+        """Removes a session by `action`, which may refuse to."""
 
         def counted(ledger: Ledger) -> T:
             ledger.announce_removal(name)

@@ -207,7 +207,7 @@ class DiskEngine(Engine):
             is_last = not self.sweeper().make_room(now, remove, lifetime)
 
     def _make(self, address: Address, record: bytes) -> int:
-        """Makes the file, and its shard if need be; OK or EXISTS."""
+        """Makes a session's file, and its shard if need be; OK or EXISTS."""
         durability = self._durability
         outcome: int = ABSENT
         for _ in range(_TRIES):

@@ -92,7 +92,7 @@ class Ledger:
         return len(counted_handles(self._layout, shard))
 
     def _settle(self, kind: int, name: bytes) -> None:
-        """Was what is announced carried out?"""
+        """Counts the announced operation if it was carried out."""
         if kind == _NOTHING:
             return
         info = _look(self._layout.path(name))
@@ -106,13 +106,13 @@ class Ledger:
 
     @property
     def total(self) -> int:
-        """How many there are."""
+        """How many sessions the count says there are."""
         if not self._good:
             self._rebuild()
         return self._total
 
     def shard(self, shard: int) -> int:
-        """How many the count says are in a shard."""
+        """How many sessions the count says are in a shard."""
         if not self._good:
             self._rebuild()
         at = _HEAD.size + _U32.size * shard
@@ -123,7 +123,7 @@ class Ledger:
         self.set_shard(shard, max(0, self.shard(shard) + change))
 
     def set_shard(self, shard: int, number: int) -> None:
-        """Notes how many are in a shard."""
+        """Notes how many sessions are in a shard."""
         change = number - self.shard(shard)
         if change:
             self._total += change
@@ -167,11 +167,11 @@ class Ledger:
         return True
 
     def announce_removal(self, name: bytes) -> None:
-        """That a session may be about to be removed."""
+        """Announces that a session may be about to be removed."""
         self._announce(_REMOVE, name)
 
     def announce_superseding(self, name: bytes) -> None:
-        """That a session may be about to be superseded."""
+        """Announces that a session may be about to be superseded."""
         self._announce(_SUPERSEDE, name)
 
     def _announce(self, kind: int, name: bytes) -> None:

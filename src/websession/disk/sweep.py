@@ -361,7 +361,7 @@ class Sweeper:
         return SweepNote(self._stamp)
 
     def _save(self, note: SweepNote, due: float) -> None:
-        """Where there is no room for it, at least this process knows it."""
+        """Writes the note; on a full disk only this process remembers it."""
         try:
             self._layout.make(LOCKS)
             note.save(due)
@@ -385,7 +385,7 @@ class Sweeper:
         lifetime: float,
         tally: Tally,
     ) -> None:
-        """One bad shard does not stop the sweep of the others."""
+        """Sweeps a shard; logs a failure, so that the others are swept."""
         try:
             self._sweep_shard(shard, now, idle, lifetime, tally)
         except OSError as error:
@@ -432,7 +432,7 @@ class Sweeper:
             )
 
     def _tidy(self) -> None:
-        """Temporary files of crashed processes, damaged files kept enough."""
+        """Removes what crashed processes left, and old damaged files."""
         self._reap(self._layout.root, TEMPORARY, _ABANDONED_AFTER)
         self._reap(self._layout.join(DAMAGED), b"", _DAMAGED_KEPT)
 

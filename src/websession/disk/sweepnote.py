@@ -44,7 +44,7 @@ class Tally:
         self.failed = 0
 
     def add(self, swept: Swept) -> None:
-        """One shard more."""
+        """Adds what was found in one shard."""
         self.removed += swept.removed
         self.reaped += swept.reaped
         self.live += swept.live
@@ -52,7 +52,7 @@ class Tally:
         self.failed += swept.failed
 
     def __add__(self, other: Tally) -> Tally:
-        """Both together, from the beginning of the first."""
+        """The sum of two tallies, with the beginning of the first."""
         both = Tally(self.when)
         both.took = self.took + other.took
         for name in _COUNTS:
@@ -69,13 +69,13 @@ class Tally:
         return self.took * self.live / seen if seen else self.took
 
     def line(self) -> bytes:
-        """As it stands in the note."""
+        """The tally as a line of the note."""
         counts = (getattr(self, name) for name in _COUNTS)
         return b"%.3f %.3f %d %d %d %d %d" % (self.when, self.took, *counts)
 
     @classmethod
     def of_line(cls, line: bytes) -> Tally | None:
-        """None if it is none."""
+        """The tally that a line of the note holds; None if it holds none."""
         words = line.split(b" ")
         try:
             tally = cls(float(words[0]))
@@ -88,7 +88,7 @@ class Tally:
 
 
 def _seconds(line: bytes) -> float:
-    """0 of what is no time."""
+    """The time in a line, in seconds since the epoch; 0 if it holds none."""
     try:
         value = float(line)
     except ValueError:

@@ -62,7 +62,7 @@ _make = tuple.__new__
 
 
 def check_max_size(size: int) -> None:
-    """ValueError if it is none."""
+    """ValueError unless `size` is a possible `max_size`: 1 byte to 32 MiB."""
     if not 0 < size <= LARGEST_MAX_SIZE:
         raise ValueError("max_size is 1 to 32 MiB, in bytes")
 
@@ -161,7 +161,7 @@ class RecordStore(SessionStore):
             raise SessionRenewed(known.session_id)
 
     def _refuse(self, known: Recalled, outcome: int, now: float) -> None:
-        """Raises why the session could not be written."""
+        """Raises the exception that says why a session was not written."""
         known.seen = NOTHING
         if outcome == SUPERSEDED:
             raw = self._raw(known)
