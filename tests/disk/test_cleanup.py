@@ -573,6 +573,20 @@ def test_who_is_refused_looks_at_everything_once_in_an_interval(
     assert swept == [*range(16), *range(16)]
 
 
+def test_a_sweep_that_fails_is_no_reason_to_say_something_else(
+    full, clock, monkeypatch, caplog
+):
+    def fail(*args):
+        raise OSError(5, "Input/output error")
+
+    clock.move(61)
+    monkeypatch.setattr("websession.disk.sweep.Sweeper._finish", fail)
+    monkeypatch.setattr("websession.disk.sweep.Sweeper._try_shard", fail)
+    with pytest.raises(MaxSessionCountExceeded):
+        full.newSession()
+    assert "no room was looked for: [Errno 5]" in caplog.text
+
+
 def test_without_automatic_sweeps_whoever_is_one_too_many_is_refused(
     make_session, clock
 ):

@@ -108,6 +108,7 @@ def test_it_stays_small(make_store, clock, note):
         WebSession(store, 0, seconds, clock=clock).newSession()
         clock.move(0.001)
     assert note.stat().st_size < 4096
+    assert len(store.engine._noted) < 70
     assert used(store, clock)[2] == (68, 99)
 
 

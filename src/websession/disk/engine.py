@@ -42,6 +42,8 @@ __all__ = ["DURABILITIES", "DiskEngine"]
 DURABILITIES = ("none", "data", "full")
 # A name of a shard may be taken away while it is made, by who made it anew.
 _TRIES = 3
+# How many limits a process knows to be noted.
+_MOST_NOTED = 64
 
 
 class Address:
@@ -335,6 +337,8 @@ class DiskEngine(Engine):
             logging.getLogger("websession").debug(
                 "the limits cannot be noted: %s", error
             )
+        if len(self._noted) >= _MOST_NOTED:
+            self._noted.clear()
         self._noted[limits[1:]] = limits[0] + NOTED_FOR
 
     def limits(self, now: float) -> InUse | None:

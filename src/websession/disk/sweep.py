@@ -40,7 +40,7 @@ _KNOWN_FOR = 1.0
 _PATIENCE = 4
 _LONGEST_REST = 86400.0
 # Between two tries to sweep while another process does, in seconds.
-_TURN, _LONGEST_TURN = 0.01, 1.0
+_TURN, _LONGEST_TURN = 0.01, 0.25
 _ABANDONED_AFTER = 3600.0
 _DAMAGED_KEPT = 30 * 86400.0
 
@@ -261,6 +261,9 @@ class Sweeper:
                 if time.monotonic() > until:
                     return False
                 time.sleep(_TURN)  # another process looks for it
+            except Exception as error:
+                self._warn("no room was looked for", error)
+                return False
             finally:
                 passing.close()
 
@@ -279,11 +282,15 @@ class Sweeper:
                 if elected and self._is_due(now):
                     self._slice(now, idle, lifetime)
         except Exception as error:
-            import logging
+            self._warn("automatic sweep failed", error)
 
-            logging.getLogger("websession").warning(
-                "automatic sweep failed: %s", printable(str(error))
-            )
+    @staticmethod
+    def _warn(what: str, error: Exception) -> None:
+        import logging
+
+        logging.getLogger("websession").warning(
+            "%s: %s", what, printable(str(error))
+        )
 
     def _in_use(self, now: float, idle: float, lifetime: float) -> InUse:
         """The limits of all applications, those of this one among them."""
