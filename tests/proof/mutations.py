@@ -1284,9 +1284,9 @@ MUTATIONS = [
     ),
     Mutation(
         "a module that cannot be opened is no matter of the store's",
-        "src/websession/stores/records.py",
-        "    @loud\n    def entries",
-        "    def entries",
+        "src/websession/disk/engine.py",
+        "    @loud\n    def handles",
+        "    def handles",
         DISK,
     ),
     # Merging
