@@ -175,8 +175,11 @@ def test_the_selftest_fails_when_the_end_is_wrong(
     monkeypatch.setattr(selftest, "_finals", one_less)
     assert selftest.run(workers=2, clients=2, seconds=0.5) == 1
     last = capsys.readouterr().out.splitlines()[-1]
+    # On a busy machine one of the two workers may have had nothing to do.
     assert re.fullmatch(
-        r"FAILED: session 1 holds \d+ after \d+ acknowledged increments", last
+        r"FAILED: session 1 holds \d+ after \d+ acknowledged increments"
+        r"(; 1 of 2 workers answered)?",
+        last,
     )
 
 
