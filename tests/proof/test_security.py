@@ -149,7 +149,7 @@ def test_a_planted_link_in_place_of_a_note(make_store, root, victim, name):
 
 def test_a_planted_link_in_place_of_a_lock(ws, root, victim):
     sid = ws.newSession()
-    (root / ".locks").mkdir(mode=0o700)
+    (root / ".locks").mkdir(mode=0o700, exist_ok=True)
     stripe = handle(sid)[:4].decode()
     for ending in (".lock", ".holder"):
         (root / ".locks" / f"{stripe}{ending}").symlink_to(victim)
