@@ -15,6 +15,7 @@ from .exceptions import SessionStoreError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     Dumps = Callable[[object], bytes]
     Loads = Callable[[bytes], object]
@@ -106,29 +107,25 @@ def _make_pickle() -> Serializer:
     def change() -> None:
         made.dumps, made.loads = _by_pickle()
 
-    # Who has noted one of these before the change goes on with it.
+    def plain_at_first(name: str) -> Any:
+        plain = getattr(_plain_pickle, name)
 
-    def dumps(data: object) -> bytes:
-        if made.dumps is dumps:
-            if is_plain():
-                try:
-                    return _plain_pickle.dumps(data)
-                except Exception:  # noqa: S110 - pickle will say
-                    pass
-            change()
-        return made.dumps(data)
+        def call(value: Any) -> Any:
+            # Who has noted this before the change goes on with it.
+            if getattr(made, name) is call:
+                if is_plain():
+                    try:
+                        return plain(value)
+                    except Exception:  # noqa: S110 - pickle will say
+                        pass
+                change()
+            return getattr(made, name)(value)
 
-    def loads(raw: bytes) -> object:
-        if made.loads is loads:
-            if is_plain():
-                try:
-                    return _plain_pickle.loads(raw)
-                except Exception:  # noqa: S110 - pickle will say
-                    pass
-            change()
-        return made.loads(raw)
+        return call
 
-    made = Serializer(1, "pickle", dumps, loads)
+    made = Serializer(
+        1, "pickle", plain_at_first("dumps"), plain_at_first("loads")
+    )
     return made
 
 

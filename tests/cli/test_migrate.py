@@ -507,3 +507,20 @@ def test_moving_is_for_the_stores_of_others(console, root, target, ws):
     said = console.complaint("migrate", root, target, "--move", status=2)
     assert said == "--move is for django, cherrypy and shelve"
     assert not target.exists()
+
+
+def test_the_limits_are_those_of_applications(
+    console, root, target, filled, tmp_path
+):
+    """Who copies sessions has none, and ends none by that."""
+    console.run("migrate", root, target)
+    with shelve.open(str(tmp_path / "old")) as old:
+        WebSession(old, crossCheckVars=()).newSession()
+    other = tmp_path / "other"
+    console.run(
+        "migrate", tmp_path / "old", other, "--from", "shelve",
+        "--unsafe-pickle",
+    )  # fmt: skip
+    for path in target, other:
+        assert session_files(path)
+        assert not (path / ".locks" / "limits").exists()

@@ -45,7 +45,14 @@ def test_what_is_known(console, root, json_ws):
     assert out.startswith(handle + "\n")
     assert "hunter2" not in out
     assert "1m 30s" in out
-    assert "in force" in out
+    assert out.splitlines()[-1].split() == ["state", "live"]
+
+
+def test_an_expired_session_is_said_to_be_one(console, root, make_store):
+    past = WebSession(make_store(), 0, 60, clock=lambda: time.time() - 61)
+    handle = handle_of(past.newSession())
+    assert "expired" in console.text("show", root, handle)
+    assert console.json("show", root, handle)[0]["state"] == "expired"
 
 
 def test_a_beginning_is_enough_if_there_is_one_only(console, root, json_ws):

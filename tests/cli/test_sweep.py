@@ -140,6 +140,15 @@ def test_one_at_a_time(console, root, aged):
     assert console.text("sweep", root, "--idle", "1h", "--quiet") == ""
 
 
+def test_the_printed_line_is_refused_or_forced(console, root, aged):
+    short = ["sweep", root, "--idle", "1m", "--print-cron"]
+    said = console.complaint(*short, status=2)
+    assert "would end sessions that an application still takes" in said
+    assert "--force --quiet" in console.text(*short, "--force")
+    line = console.text("sweep", root, "--print-cron").splitlines()[1]
+    assert line.endswith(f"sweep {root} --quiet")
+
+
 def test_the_printed_crontab_line_runs(console, root, aged):
     out = console.text("sweep", root, "--idle", "1h", "--print-cron")
     line = next(line for line in out.splitlines() if line.startswith("7 "))

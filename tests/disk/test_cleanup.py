@@ -527,7 +527,7 @@ def full(make_session, clock):
     return ws
 
 
-def test_nobody_is_refused_while_something_has_expired(full, clock):
+def test_who_would_be_refused_looks_for_what_has_expired(full, clock):
     with pytest.raises(MaxSessionCountExceeded):
         full.newSession()
     clock.move(61)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import math
 import os
 
 import pytest
@@ -153,6 +155,49 @@ def test_several_processes_note_theirs(make_store, clock):
     assert all(in_processes(4, noted))
     found = in_use(store.engine.layout, clock_now)
     assert found.remove[1] >= 301
+
+
+def test_what_could_not_be_noted_is_tried_again(make_store, clock, note):
+    store = make_store()
+    ws = WebSession(store, 0, 3600, clock=clock)
+    note.parent.mkdir(mode=0o700)
+    with open(note, "wb") as held:
+        note.chmod(0o600)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        ws.newSession()
+    assert used(store, clock) is None
+    clock.move(61)
+    ws.newSession()
+    assert used(store, clock)[2] == (3600, 3600)
+
+
+def test_a_limit_of_for_ever_is_none(make_store, clock):
+    store = make_store()
+    WebSession(store, 0, 3600, clock=clock).newSession()
+    WebSession(store, 0, math.inf, clock=clock).newSession()
+    assert used(store, clock)[2] == (3600, 0)
+
+
+def test_limits_are_the_same_to_a_thousandth(make_store, clock, note):
+    WebSession(make_store(), 0, 100 / 3, clock=clock).newSession()
+    before = note.read_bytes()
+    clock.move(1)
+    WebSession(make_store(), 0, 100 / 3, clock=clock).newSession()
+    assert note.read_bytes() == before
+
+
+def test_a_shorter_note_has_no_end_of_a_longer_one(
+    make_store, clock, note, monkeypatch
+):
+    store = make_store()
+    for seconds in range(1, 20):
+        WebSession(store, 0, seconds, clock=clock).newSession()
+    clock.move(31 * DAY)
+    # As whoever reads between the two sees it.
+    monkeypatch.setattr("os.ftruncate", lambda *args: None)
+    WebSession(store, 0, 3600, clock=clock).newSession()
+    assert used(store, clock)[2] == (3600, 3600)
+    assert note.read_bytes().strip().count(b"\n") == 0
 
 
 def test_commands_note_nothing(make_store, root, note):

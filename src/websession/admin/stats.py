@@ -69,6 +69,7 @@ class Census:
 
     Attributes:
         now: when it was taken, seconds since the epoch.
+        limits: those in use; None: not known.
         sessions: that count, expired ones that nobody has removed included.
         expired: how many of these have expired by the largest limits in use,
             or by their own; None: no limits are known.
@@ -86,7 +87,7 @@ class Census:
 
     def __init__(self, shards: int, limits: InUse | None = None) -> None:
         self.now = time.time()
-        self._limits = limits
+        self.limits = limits
         self.expired = None if limits is None else 0
         self.sessions = self.superseded = self.unreadable = self.empty = 0
         self.damaged = self.own_limit = self.disk = 0
@@ -105,7 +106,7 @@ class Census:
         self.shards[shard] += 1
         self.own_limit += session.idle > 0
         if self.expired is not None and session.is_expired(
-            self.now, self._limits
+            self.now, self.limits
         ):
             self.expired += 1
         age = max(0.0, self.now - session.created)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..admin.inspector import Inspector
+    from ..disk.limitsnote import InUse
     from ..disk.sweepnote import SweepNote
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -79,7 +80,7 @@ def _as_json(store: Inspector, census: Census) -> dict[str, object]:
                 "damaged", "own_limit", "disk",
             )
         },
-        "limits": _limits_as_json(store),
+        "limits": _limits_as_json(census.limits),
         "created_last_minute": census.created[60],
         "created_last_hour": census.created[3600],
         "size": _distribution(census.sizes),
@@ -104,8 +105,7 @@ def _as_json(store: Inspector, census: Census) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _limits_as_json(store: Inspector) -> dict[str, object] | None:
-    limits = store.limits()
+def _limits_as_json(limits: InUse | None) -> dict[str, object] | None:
     if limits is None:
         return None
     return {
@@ -114,11 +114,10 @@ def _limits_as_json(store: Inspector) -> dict[str, object] | None:
     }
 
 
-def _limits(store: Inspector) -> dict[str, str]:
+def _limits(limits: InUse | None) -> str:
     """What those who make sessions here go by."""
-    limits = store.limits()
     if limits is None:
-        return {"limits": "not known: nobody has made a session yet"}
+        return "not known: nobody has made a session yet"
     texts = []
     for name, (least, most) in (
         ("idle", limits.idle),
@@ -130,7 +129,7 @@ def _limits(store: Inspector) -> dict[str, str]:
         if most != least:
             text += f" to {age(most) if most else 'none'}"
         texts.append(f"{text} {name}")
-    return {"limits": ", ".join(texts) or "none"}
+    return ", ".join(texts) or "none"
 
 
 def _marked(store: Inspector, name: str, otherwise: str) -> str:
@@ -151,7 +150,8 @@ def _distribution(values: Distribution) -> dict[str, object]:
 
 
 def _print(store: Inspector, census: Census) -> None:
-    pairs(store.layout.shown, _store(store))
+    about = {**_store(store), "limits": _limits(census.limits)}
+    pairs(store.layout.shown, about)
     say()
     pairs("sessions", _sessions(census))
     say()
@@ -174,7 +174,6 @@ def _store(store: Inspector) -> dict[str, str]:
         "key": "the application's own" if key == b"application" else "in .key",
         "backend": store.engine.backend.NAME,
         "directories": str(store.layout.shards),
-        **_limits(store),
     }
 
 

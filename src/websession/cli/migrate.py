@@ -166,7 +166,7 @@ def _store(options: argparse.Namespace) -> Inspector:
 
 
 def _target(options: argparse.Namespace, serializer: Serializer) -> FileStore:
-    return FileStore(
+    store = FileStore(
         options.target,
         serializer=serializer,
         secret=_new_secrets(options) or None,
@@ -176,6 +176,8 @@ def _target(options: argparse.Namespace, serializer: Serializer) -> FileStore:
         durability="full" if options.move else "none",
         allow_network=options.allow_network,
     )
+    store.engine.notes_limits = False
+    return store
 
 
 def _new_secrets(options: argparse.Namespace) -> list[bytes]:

@@ -131,14 +131,14 @@ def _show(options: argparse.Namespace) -> int:
     if session is None:
         raise Refused("the session has just been deleted")
     data = _data(store, name, options) if options.data else None
+    state = state_of(session, time.time(), store.limits())
     if options.json:
-        state = state_of(session, time.time(), store.limits())
         found = as_json(session, state)
         if options.data:
             found["data"] = data
         print_json(found)
         return 0
-    pairs(session.handle, _known(session))
+    pairs(session.handle, _known(session, state))
     if options.data:
         text = json.dumps(data, indent=2, ensure_ascii=False)
         for line in text.split("\n"):
@@ -146,7 +146,7 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _known(session: StoredSession) -> dict[str, str]:
+def _known(session: StoredSession, state: str) -> dict[str, str]:
     now = time.time()
     return {
         "created": f"{moment(session.created)} UTC, "
@@ -156,9 +156,7 @@ def _known(session: StoredSession) -> dict[str, str]:
         "size": f"{size(session.size)}, on disk {size(session.disk)}",
         "serializer": serializer_name(session.serializer),
         "own limit": age(session.idle) if session.idle else "none",
-        "state": "superseded by a new ID"
-        if session.superseded
-        else "in force",
+        "state": "superseded by a new ID" if session.superseded else state,
     }
 
 

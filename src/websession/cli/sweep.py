@@ -23,6 +23,7 @@ from .output import age, print_json, progress, say
 
 if TYPE_CHECKING:
     from ..admin.inspector import Inspector
+    from ..disk.limitsnote import InUse
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -103,12 +104,21 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    store = inspector(options)
+    limits = store.limits()
+    _refuse_shorter(limits, options)
     if options.print_cron:
         for line in _CRON.format(command=_command(options)).splitlines():
             say(line)
         return 0
-    store = inspector(options)
-    _settle_limits(store, options)
+    if not options.idle and not options.lifetime:
+        if limits is None:
+            raise Refused(
+                "after how long does a session expire? No application has "
+                "noted its limits here: say --idle, --lifetime or both, as "
+                "the application does: --idle 1d"
+            )
+        options.idle, options.lifetime = limits.remove[1], limits.lifetime[1]
     started = time.monotonic()
     tally, shards = _sweep(store, options)
     took = time.monotonic() - started
@@ -119,20 +129,8 @@ def _run(options: argparse.Namespace) -> int:
     return 3 if tally.damaged + tally.failed else 0
 
 
-def _settle_limits(store: Inspector, options: argparse.Namespace) -> None:
-    """
-    Fills in the limits that are not given by the largest ones in use, and
-    refuses shorter ones.
-    """
-    limits = store.limits()
-    if not options.idle and not options.lifetime:
-        if limits is None:
-            raise Refused(
-                "after how long does a session expire? No application has "
-                "noted its limits here: say --idle, --lifetime or both, as "
-                "the application does: --idle 1d"
-            )
-        options.idle, options.lifetime = limits.remove[1], limits.lifetime[1]
+def _refuse_shorter(limits: InUse | None, options: argparse.Namespace) -> None:
+    """Refuses limits that are shorter than the largest ones in use."""
     if limits is None or options.force:
         return
     for name, (_, most) in ("idle", limits.remove), (
@@ -159,8 +157,9 @@ def _command(options: argparse.Namespace) -> str:
         value = getattr(options, name)
         if value:
             words += [f"--{name}", f"{value:g}"]
-    if options.allow_network:
-        words.append("--allow-network")
+    for name in ("force", "allow_network"):
+        if getattr(options, name):
+            words.append("--" + name.replace("_", "-"))
     command = shlex.join([*words, "--quiet"])
     if not command.isprintable():
         raise Refused(f"{command} cannot stand in a crontab")

@@ -87,6 +87,8 @@ class DiskEngine(Engine):
         layout: the directory.
         backend: the module that does what is to be done to one file.
         sessions: how many there are, for all that makes or removes one.
+        notes_limits: whether the limits of whoever makes sessions are noted
+            in the store. False for who copies sessions, and has none.
 
     Raises:
         UnsafeStore, SessionStoreError, ValueError: as `FileStore`.
@@ -120,7 +122,7 @@ class DiskEngine(Engine):
         self._tends = sweep_interval > 0 and not existing
         # Limits that this process has noted, and until when that will do.
         self._noted: dict[tuple[float, ...], float] = {}
-        self._notes = not existing
+        self.notes_limits = not existing
         self._read, self._write = self.backend.read, self.backend.commit
         self._pack: Callable[..., bytes] = self._pack_late
         self._verifies: Callable[[bytes, bytes], bool] = self._verifies_late
@@ -186,7 +188,7 @@ class DiskEngine(Engine):
         """See `Engine.create`."""
         self.layout.check_at_times()
         record = self._pack(address.handle, *draft)
-        if self._noted.get(limits[1:], 0.0) < limits[0] and self._notes:
+        if self.notes_limits and self._noted.get(limits[1:], 0) < limits[0]:
             self._note(limits)
         self.tend(limits)
 
@@ -327,19 +329,21 @@ class DiskEngine(Engine):
 
     def _note(self, limits: Limits) -> None:
         """Notes limits where others find them: no matter if that fails."""
-        from .limitsnote import NOTED_FOR, note_limits
+        from .limitsnote import NOTED_FOR, TRY_AGAIN, note_limits
 
+        good_for = NOTED_FOR
         try:
             note_limits(self.layout, limits)
         except (OSError, UnsafeStore) as error:
             import logging
 
+            good_for = TRY_AGAIN
             logging.getLogger("websession").debug(
                 "the limits cannot be noted: %s", error
             )
         if len(self._noted) >= _MOST_NOTED:
             self._noted.clear()
-        self._noted[limits[1:]] = limits[0] + NOTED_FOR
+        self._noted[limits[1:]] = limits[0] + good_for
 
     def limits(self, now: float) -> InUse | None:
         """The limits of whoever makes sessions here; None: not known."""

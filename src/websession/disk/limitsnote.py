@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     # idle, lifetime and remove, in seconds; 0: none
     Three = tuple[float, float, float]
 
-__all__ = ["NOTED_FOR", "InUse", "in_use", "note_limits"]
+__all__ = ["NOTED_FOR", "TRY_AGAIN", "InUse", "in_use", "note_limits"]
 
 _DAY = 86400.0
 # A process notes its limits again after so many seconds.
 NOTED_FOR = _DAY / 4
+# And where that failed, after so many.
+TRY_AGAIN = 60.0
+# What is longer is no limit.
+_FOR_EVER = 1e11
 # Limits that nobody has noted for so long are not in use any more; and no
 # session that was made under them is left.
 _KEPT = 30 * _DAY
@@ -53,12 +57,6 @@ class InUse:
             for values in zip(*limits, strict=True)
         )
 
-    def __repr__(self) -> str:
-        return (
-            f"InUse(idle={self.idle!r}, lifetime={self.lifetime!r}, "
-            f"remove={self.remove!r})"
-        )
-
 
 def _path(layout: Layout) -> bytes:
     return layout.join(LOCKS, b"limits")
@@ -73,7 +71,7 @@ def _parsed(raw: bytes, now: float) -> dict[Three, float]:
         except ValueError:
             continue
         limits = idle, lifetime, remove
-        if all(0 <= value < 1e11 for value in limits) and (
+        if all(0 <= value < _FOR_EVER for value in limits) and (
             now - seen <= max(_KEPT, *limits)
         ):
             found[limits] = seen
@@ -102,7 +100,10 @@ def note_limits(layout: Layout, limits: Limits) -> None:
     Raises:
         OSError: there is no room, or another process is at it.
     """
-    now, idle, lifetime, remove = limits
+    now, *seconds = limits
+    idle, lifetime, remove = (
+        round(each, 3) if each < _FOR_EVER else 0.0 for each in seconds
+    )
     own = idle, lifetime, remove
     seen = _parsed(read_file(_path(layout)) or b"", now).get(own)
     if seen is not None and 0 <= now - seen < NOTED_FOR:
@@ -111,14 +112,16 @@ def note_limits(layout: Layout, limits: Limits) -> None:
     fd = open_note(_path(layout), os.O_RDWR | os.O_CREAT)
     try:
         flock(fd, LOCK_EX | LOCK_NB)
-        found = _parsed(os.pread(fd, 4096, 0), now)
+        before = os.pread(fd, 4096, 0)
+        found = _parsed(before, now)
         found.pop(own, None)
         newest = sorted(found.items(), key=lambda item: -item[1])[: _MOST - 1]
         content = b"".join(
             b"%.3f %.3f %.3f %.3f\n" % (*each, when)
             for each, when in [(own, now), *newest]
         )
-        os.pwrite(fd, content, 0)
+        # Whoever reads in between sees no end of an older line.
+        os.pwrite(fd, content.ljust(len(before), b"\n"), 0)
         os.ftruncate(fd, len(content))
         flock(fd, LOCK_UN)
     finally:
