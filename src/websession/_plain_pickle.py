@@ -5,6 +5,8 @@ of a CGI request: None, bool, int, float, str, bytes, list, tuple and dict.
 It is about time alone. What is written are the bytes that `pickle` writes
 (protocol 5), and what is read is what `pickle` reads from them; whatever is
 not plain, or in the least doubt, raises some exception, and is for `pickle`.
+A single byte is, too: Python slices it as one object for all, `pickle` reads
+each as its own, and which parts are one object is in the bytes of a pickle.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ class _Writer:
             raw = value.encode("utf-8", "surrogatepass")
             self._sized(raw, b"\x8c", b"X")
             self._number(value)
-        elif kind is bytes:
+        elif kind is bytes and len(value) != 1:
             self._sized(value, b"C", b"B")
             self._number(value)
         elif depth == _DEEPEST:
@@ -210,6 +212,12 @@ class _Reader:
         raw = self.take(self.integer(width))
         self.stack.append(raw.decode("utf-8", "surrogatepass"))
 
+    def bytes(self, width: int) -> None:
+        raw = self.take(self.integer(width))
+        if len(raw) == 1:
+            raise NotPlain("it is a single byte")
+        self.stack.append(raw)
+
     def top(self, length: int) -> list[Any]:
         """The last so many of the stack; below a mark is nobody's business."""
         fence = self.marks[-1] if self.marks else 0
@@ -258,8 +266,8 @@ _STEPS: dict[int, Callable[[_Reader], Any]] = {
     0x47: lambda r: r.stack.append(_FLOAT.unpack(r.take(8))[0]),
     0x8C: lambda r: r.text(1),
     0x58: lambda r: r.text(4),
-    0x43: lambda r: r.stack.append(r.take(r.integer(1))),
-    0x42: lambda r: r.stack.append(r.take(r.integer(4))),
+    0x43: lambda r: r.bytes(1),
+    0x42: lambda r: r.bytes(4),
     0x94: _Reader.number,
     0x68: lambda r: r.stack.append(r.seen[r.integer(1)]),
     0x6A: lambda r: r.stack.append(r.seen[r.integer(4)]),

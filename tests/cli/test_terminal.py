@@ -197,7 +197,7 @@ def test_wrong_arguments(console, root, ws, words):
 
 def test_a_path_that_no_crontab_holds(console, odd_root):
     said = console.complaint(
-        "sweep", odd_root, "--idle", "1h", "--print-cron", status=2
+        "sweep", odd_root, "--idle", "1h", "--force", "--print-cron", status=2
     )
     assert "cannot stand in a crontab" in harmless(said)
 

@@ -10,6 +10,7 @@ place in the operation, and `Places` knows all of them.
 from __future__ import annotations
 
 import contextlib
+import gc
 import mmap
 import os
 import pickle
@@ -98,6 +99,8 @@ class Attempt:
 
     def _be_the_child(self, operation, after):
         # It waits, and reports, by memory: no system call that would count.
+        # Nor is what others left collected, and closed, in the midst of it.
+        gc.disable()
         error = value = None
         try:
             while not self._shared[0]:

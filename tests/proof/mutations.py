@@ -2238,6 +2238,13 @@ MUTATIONS = [
         PLAIN,
     ),
     Mutation(
+        "a single byte is read as the one that all share",
+        "src/websession/_plain_pickle.py",
+        "if len(raw) == 1:",
+        "if len(raw) == -1:",
+        PLAIN,
+    ),
+    Mutation(
         "one object is written twice",
         "src/websession/_plain_pickle.py",
         "        self.seen[id(value)] = len(self.seen)\n",
