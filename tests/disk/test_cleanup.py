@@ -573,6 +573,20 @@ def test_who_is_refused_looks_at_everything_once_in_an_interval(
     assert swept == [*range(16), *range(16)]
 
 
+def test_a_pass_that_began_long_ago_has_not_looked_at_everything(full, clock):
+    now, _, lifetime, remove = full._limits()
+    sweeper = full.sessiondict.engine.sweeper()
+    for shards, _ in sweeper.whole_pass(now, remove, lifetime):
+        if shards == 15:
+            break  # the rest of it is left to a slice
+    sweeper._known = (0.0, 0.0)
+    clock.move(61)
+    for _ in range(5):
+        full.newSession()
+        clock.move(0.1)
+    assert full.countSessions() == 10
+
+
 def test_a_sweep_that_fails_is_no_reason_to_say_something_else(
     full, clock, monkeypatch, caplog
 ):

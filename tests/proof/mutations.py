@@ -2252,6 +2252,13 @@ MUTATIONS = [
         PLAIN,
     ),
     Mutation(
+        "a pass that began long ago has looked at everything",
+        "src/websession/disk/sweepnote.py",
+        "self.began, tally.when = tally.when, now",
+        "self.began = tally.when = now",
+        CLEANUP,
+    ),
+    Mutation(
         "every pass begins after the interval",
         "src/websession/disk/sweep.py",
         "max(self._interval, min(rest, _LONGEST_REST))",

@@ -239,17 +239,15 @@ class Sweeper:
     def make_room(self, now: float, idle: float, lifetime: float) -> bool:
         """
         Looks for something that has expired, before a new session is refused:
-        goes on with the pass until something was removed. One pass in an
-        interval looks at all there is.
+        goes on with the pass until something was removed. Of the passes that
+        begin in one interval one looks at all there is.
 
         Returns:
             Whether something was removed.
         """
         until = time.monotonic() + _LONGEST_TURN
         while True:
-            note = self._note()
-            last = note.last
-            if last is not None and 0 <= now - last.when < self._interval:
+            if 0 <= now - self._note().began < self._interval:
                 return False
             use = self._in_use(now, idle, lifetime)
             passing = self.whole_pass(

@@ -106,18 +106,21 @@ class SweepNote:
         last: the last pass that was finished; None: none is known.
         before: when the one before that was finished, in seconds since the
             epoch; 0: not known.
+        began: when the last one began: what expired in the course of a long
+            pass it may have passed by; 0: not known.
     """
 
-    __slots__ = ("_path", "before", "last", "present", "shard")
+    __slots__ = ("_path", "began", "before", "last", "present", "shard")
 
     def __init__(self, path: bytes) -> None:
         self._path = path
         lines = (read_file(path) or b"").split(b"\n")
-        lines += [b"", b"", b""]
+        lines += [b""] * 4
         self.shard = int(lines[0]) if lines[0].isdigit() else 0
         self.present = Tally.of_line(lines[1])
         self.last = Tally.of_line(lines[2])
         self.before = _seconds(lines[3])
+        self.began = _seconds(lines[4])
 
     @property
     def removed_per_minute(self) -> float | None:
@@ -129,7 +132,7 @@ class SweepNote:
     def finish(self, tally: Tally, now: float) -> None:
         """A pass has been finished."""
         self.before = self.last.when if self.last is not None else 0.0
-        tally.when = now
+        self.began, tally.when = tally.when, now
         self.shard, self.present, self.last = 0, None, tally
 
     def save(self, due: float) -> None:
@@ -139,7 +142,8 @@ class SweepNote:
                 b"%08d" % self.shard,
                 b"" if self.present is None else self.present.line(),
                 b"" if self.last is None else self.last.line(),
-                b"%.3f" % self.before if self.before else b"",
+                b"%.3f" % self.before,
+                b"%.3f" % self.began,
                 b"",
             ]
         )
