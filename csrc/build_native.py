@@ -17,8 +17,8 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 SOURCES = (
-    "crc.c", "files.c", "ids.c", "operations.c", "rules.c", "slots.c",
-    "sweep.c", "wipe.c",
+    "crc.c", "files.c", "ids.c", "mac.c", "operations.c", "rules.c",
+    "slots.c", "sweep.c", "wipe.c",
 )  # fmt: skip
 HEADERS = ("ws_api.h", "ws_internal.h", "build_native.py")
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wconversion"]

@@ -53,8 +53,9 @@ static int scan_locked(ws_slots *slots, int fd, const char *name,
 }
 
 int64_t ws_session_read(const char *path, const char *name,
-                        const uint8_t *known, size_t known_len, void *out,
-                        size_t capacity, double timeout)
+                        const ws_keys *keys, const uint8_t *known,
+                        size_t known_len, void *out, size_t capacity,
+                        double timeout)
 {
     ws_slots slots;
     ws_info info;
@@ -78,6 +79,9 @@ int64_t ws_session_read(const char *path, const char *name,
         len = status == WS_OK ? give_record(&slots, out) : status;
     }
     status = ws_file_release(fd, 0, WS_OK);
+    if (keys != NULL && len > 0 && (uint64_t)len <= capacity &&
+        !ws_mac_verifies(keys, name, out, (size_t)len))
+        len = WS_FORGED;
     return status == WS_OK || len < 0 ? len : status;
 }
 
@@ -146,7 +150,10 @@ static int mark(int fd, const ws_info *info, const uint8_t *record,
     return WS_ERRNO;
 }
 
-/* Under LOCK_EX: is this still the session, and which record is live? */
+/*
+ * Under LOCK_EX: is this still the session, and which record is live?  known,
+ * with its length, is the caller's to set.
+ */
 static int look_locked(ws_slots *slots, int fd, const char *path,
                        const char *name, ws_info *info)
 {
@@ -159,8 +166,23 @@ static int look_locked(ws_slots *slots, int fd, const char *path,
     if (info->size == 0)
         return WS_ABSENT;
     slots->body = NULL;
-    slots->known = NULL;
     return ws_slots_scan(slots, fd, info->size, name, 1);
+}
+
+/* Under LOCK_EX: writes the record that follows the live one. */
+static int write_next(ws_slots *slots, const ws_info *info, const char *name,
+                      uint8_t *header, const uint8_t *record,
+                      size_t record_len, int durability)
+{
+    int target = ws_first_slot(record_len, slots->live);
+
+    if (mark(slots->fd, info, record, WS_IDLE(slots->header)) != WS_OK ||
+        ws_slots_clean(slots, target, record_len) < 0)
+        return WS_ERRNO;
+    return write_record(slots->fd, name, header, record, record_len,
+                        WS_SEQUENCE(slots->header) + 1, ws_slot_start(target),
+                        durability,
+                        WS_IN_PAGE(target) ? ws_slot_size(target) : 0);
 }
 
 int ws_session_create(const char *path, const char *name,
@@ -221,7 +243,7 @@ int ws_session_commit(const char *path, const char *name,
 {
     ws_slots slots;
     ws_info info;
-    int fd, target;
+    int fd;
     int locked = 0;
     int status = ws_check_record(record, record_len);
 
@@ -233,25 +255,86 @@ int ws_session_commit(const char *path, const char *name,
     if (status != WS_OK)
         goto done;
     locked = 1;
+    slots.known = NULL;
     status = look_locked(&slots, fd, path, name, &info);
     if (status != WS_OK)
         goto done;
     memcpy(header, slots.header, WS_HEADER_LEN);
     status = ws_may_follow(&slots, record, expected, now, idle, lifetime);
-    if (status != WS_OK)
-        goto done;
-    target = ws_first_slot(record_len, slots.live);
-    if (mark(fd, &info, record, WS_IDLE(slots.header)) != WS_OK ||
-        ws_slots_clean(&slots, target, record_len) < 0) {
-        status = WS_ERRNO;
-        goto done;
-    }
-    status = write_record(fd, name, header, record, record_len,
-                          WS_SEQUENCE(slots.header) + 1, ws_slot_start(target),
-                          durability,
-                          WS_IN_PAGE(target) ? ws_slot_size(target) : 0);
+    if (status == WS_OK)
+        status = write_next(&slots, &info, name, header, record, record_len,
+                            durability);
 done:
     return ws_file_release(fd, locked, status);
+}
+
+/* What ws_session_replace writes, made in out from the live record. */
+static int64_t with_data(const ws_slots *slots, const char *name,
+                         const ws_keys *keys, const uint8_t *data,
+                         size_t data_len, int serializer, double now,
+                         uint8_t *out)
+{
+    const uint8_t *live = slots->page + ws_slot_start(slots->live);
+    uint64_t live_len = ws_record_len(slots->header);
+    size_t env_len = WS_ENV_LEN(slots->header);
+    double ahead = WS_STORED(slots->header) - now;
+
+    if (!WS_IN_PAGE(slots->live) ||
+        env_len + data_len > WS_PAGE_LEN - WS_HEADER_LEN)
+        return WS_LARGE;
+    if (!slots->same && !ws_mac_verifies(keys, name, live, (size_t)live_len))
+        return WS_FORGED;
+    memcpy(out, live, WS_HEADER_LEN);
+    if (!(ahead > 0 && ahead <= WS_CLOCK_SLACK))
+        ws_put_f64(out + WS_STORED_AT, now);
+    ws_put_u32(out + WS_DATA_LEN_AT, (uint32_t)data_len);
+    out[WS_SERIALIZER_AT] = (uint8_t)serializer;
+    out[WS_FLAGS_AT] = 0;
+    memcpy(out + WS_HEADER_LEN, live + ws_env_at(live), env_len);
+    memcpy(out + WS_HEADER_LEN + env_len, data, data_len);
+    ws_mac(keys, 0, name, out, out + WS_HEADER_LEN, env_len + data_len,
+           out + WS_MAC_AT);
+    return (int64_t)(WS_HEADER_LEN + env_len + data_len);
+}
+
+int64_t ws_session_replace(const char *path, const char *name,
+                           const ws_keys *keys, const uint8_t *known,
+                           size_t known_len, const uint8_t *data,
+                           size_t data_len, int serializer, double now,
+                           double idle, double lifetime, int durability,
+                           double timeout, uint8_t *out)
+{
+    uint8_t header[WS_HEADER_LEN];
+    ws_slots slots;
+    ws_info info;
+    int64_t len = 0;
+    int fd;
+    int locked = 0;
+    int status = ws_file_open(AT_FDCWD, path, O_RDWR, &fd);
+
+    if (status != WS_OK)
+        return status;
+    status = ws_file_lock(fd, LOCK_EX, timeout);
+    if (status != WS_OK)
+        goto done;
+    locked = 1;
+    slots.known = known;
+    slots.known_len = known_len;
+    status = look_locked(&slots, fd, path, name, &info);
+    if (status != WS_OK)
+        goto done;
+    len = with_data(&slots, name, keys, data, data_len, serializer, now, out);
+    status = len < 0 ? (int)len : ws_check_record(out, (size_t)len);
+    if (status == WS_OK)
+        status = ws_may_follow(&slots, out, slots.header, now, idle, lifetime);
+    memcpy(header, slots.header, sizeof header);
+    if (status == WS_OK)
+        status = write_next(&slots, &info, name, header, out, (size_t)len,
+                            durability);
+    memcpy(out, header, sizeof header);
+done:
+    status = ws_file_release(fd, locked, status);
+    return status == WS_OK ? len : status;
 }
 
 int ws_session_remove(const char *path, const char *name,
@@ -278,6 +361,7 @@ int ws_session_remove(const char *path, const char *name,
         (info.mode & WS_MODE_SUPERSEDED))
         status = WS_SUPERSEDED;
     if (status == WS_OK && expected != NULL) {
+        slots.known = NULL;
         status = look_locked(&slots, fd, path, name, &info);
         if (status == WS_OK &&
             memcmp(slots.header, expected, WS_HEADER_LEN) != 0)

@@ -5,9 +5,9 @@
  * PURPOSE.  A session is one file holding a row of slots (FORMAT.md).  Every
  * function below opens that file by path, does one whole operation on it and
  * closes it again.  Nothing is kept between calls: no descriptor, no memory,
- * no state.  The caller owns every buffer.  There is no cryptography here:
- * the MAC of a record is made and checked by the caller, and these functions
- * look at the header and the CRC only.
+ * no state.  The caller owns every buffer.  Of cryptography there is the MAC
+ * of records (mac.c) and nothing else: what is read is checked where keys are
+ * given, and ws_session_replace signs what it writes.
  *
  * GUARANTEE.  The live record of a file (the valid slot with the highest
  * sequence number) is never overwritten.  All changes are made under
@@ -44,8 +44,20 @@ enum ws_status {
     WS_INTERRUPTED = -10, /* a signal came while waiting: call again */
     WS_EXHAUSTED = -11,   /* the sequence number is at its maximum */
     WS_ERRNO = -12,       /* a system call failed: see errno */
-    WS_UNSYNCED = -13     /* commit: written, and fdatasync failed: errno */
+    WS_UNSYNCED = -13,    /* commit: written, and fdatasync failed: errno */
+    WS_FORGED = -14,      /* none of the keys has signed the record */
+    WS_LARGE = -15        /* replace: more than a page; nothing was done */
 };
+
+/* What makes and checks the MACs of a store. */
+typedef struct {
+    size_t count;         /* of keys; the first one signs */
+    uint8_t store_id[16]; /* the random ID of the store */
+    uint64_t states[][8]; /* of each key, by ws_mac_key */
+} ws_keys;
+
+/* Puts a key of 32 bytes into its place. */
+void ws_mac_key(ws_keys *keys, size_t which, const uint8_t *key);
 
 /*
  * Draws length characters of alphabet, each with the same probability, from
@@ -58,12 +70,14 @@ int ws_id_draw(char *out, size_t length, const char *alphabet,
  * Reads the live record into out and returns its length.  A length greater
  * than capacity means that nothing was stored: call again with a buffer of at
  * least that size.  capacity is at least 4096.  known is NULL or a record of
- * this session that was found whole before: if the live record is the same in
- * every byte, 0 is returned, and out holds nothing of use.
+ * this session that was found authentic before: if the live record is the
+ * same in every byte, 0 is returned, and out holds nothing of use.  Any other
+ * is WS_FORGED unless one of the keys has signed it; NULL: whoever has.
  */
 int64_t ws_session_read(const char *path, const char *name,
-                        const uint8_t *known, size_t known_len, void *out,
-                        size_t capacity, double timeout);
+                        const ws_keys *keys, const uint8_t *known,
+                        size_t known_len, void *out, size_t capacity,
+                        double timeout);
 
 /*
  * Makes a new session file with the record as its first state.
@@ -90,6 +104,22 @@ int ws_session_commit(const char *path, const char *name,
                       const uint8_t *expected, double now, double idle,
                       double lifetime, int durability, double timeout,
                       void *header);
+
+/*
+ * Writes the live record with other data as the session's new state: creation
+ * time, env and idle limit stay, the time of the last store is now or, if the
+ * live record is a little ahead, that one.  The live record is checked as
+ * ws_session_read does it, and the limits as ws_session_commit.  out, of 4096
+ * bytes, receives the record as written, and its length is returned; with
+ * WS_EXPIRED and WS_SUPERSEDED the header of the live one.  Both records fit
+ * into a page, or it is WS_LARGE: large ones are hashed outside of the lock.
+ */
+int64_t ws_session_replace(const char *path, const char *name,
+                           const ws_keys *keys, const uint8_t *known,
+                           size_t known_len, const uint8_t *data,
+                           size_t data_len, int serializer, double now,
+                           double idle, double lifetime, int durability,
+                           double timeout, uint8_t *out);
 
 /*
  * Unlinks the session.  With expected (64 bytes) only if the live record has

@@ -56,6 +56,14 @@ static inline void ws_put_u64(uint8_t *p, uint64_t value)
     ws_put_u32(p + 4, (uint32_t)(value >> 32));
 }
 
+static inline void ws_put_f64(uint8_t *p, double value)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &value, sizeof bits);
+    ws_put_u64(p, bits);
+}
+
 /* Where they are, as FORMAT.md has it.  No other file has a bare number. */
 #define WS_MAGIC_LEN 4
 #define WS_FORMAT_AT 3 /* of the magic: the version of the format */
@@ -65,9 +73,12 @@ static inline void ws_put_u64(uint8_t *p, uint64_t value)
 #define WS_STORED_AT 24
 #define WS_ENV_LEN_AT 32
 #define WS_DATA_LEN_AT 36
+#define WS_SERIALIZER_AT 40
 #define WS_FLAGS_AT 41
 #define WS_RESERVED_AT 42
 #define WS_IDLE_AT 44
+#define WS_MAC_AT 48
+#define WS_MAC_LEN 16
 
 #define WS_SEQUENCE(header) ws_get_u64((header) + WS_SEQUENCE_AT)
 #define WS_CREATED(header) ws_get_f64((header) + WS_CREATED_AT)
@@ -96,6 +107,17 @@ static inline int ws_same_creation(const uint8_t *header, const uint8_t *other)
 
 /* zlib's CRC-32, continued from crc. */
 uint32_t ws_crc32(uint32_t crc, const uint8_t *data, size_t len);
+
+/*
+ * The MAC of a record by one of the keys: of its header, which has everything
+ * but sequence number, CRC and MAC, and of the payload of len bytes.
+ */
+void ws_mac(const ws_keys *keys, size_t which, const char *name,
+            const uint8_t *header, const uint8_t *payload, size_t len,
+            uint8_t *out);
+/* 1 if one of the keys has signed the record, else 0. */
+int ws_mac_verifies(const ws_keys *keys, const char *name,
+                    const uint8_t *record, size_t len);
 
 /* The whole length of the record that this header begins. */
 uint64_t ws_record_len(const uint8_t *header);

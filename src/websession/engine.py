@@ -28,7 +28,9 @@ from .record import (
     SEQUENCE,
     VERSION,
     is_expired,
+    later,
     origin_of,
+    stored_at,
     unpack_origin,
     unpack_stored,
 )
@@ -58,12 +60,18 @@ INTERRUPTED = -10
 EXHAUSTED = -11
 ERRNO = -12
 UNSYNCED = -13
+FORGED = -14
+LARGE = -15
 
 _LAST_SEQUENCE = b"\xff" * 8
 
 
 class DamagedFile(CorruptData):
     """No slot of the file is valid: the store moves it to ``.damaged/``."""
+
+
+class ForgedRecord(CorruptData):
+    """None of the store's secrets has signed it."""
 
 
 def fail(status: int, error: int, name: bytes) -> NoReturn:
@@ -82,6 +90,11 @@ def fail(status: int, error: int, name: bytes) -> NoReturn:
         raise CorruptData(
             f"{shown} was written by a newer version of websession; "
             "it is left as it is"
+        )
+    if status == FORGED:
+        raise ForgedRecord(
+            f"session {shown} is not authentic: it was written with another "
+            "secret, or by somebody else; it is left as it is"
         )
     if status == UNSAFE:
         raise UnsafeStore(
@@ -307,6 +320,54 @@ class Engine:
             the live one; or ABSENT and nothing.
         """
         raise NotImplementedError
+
+    def replace(
+        self,
+        address: Any,
+        known: bytes,
+        data: bytes,
+        number: int,
+        limits: Limits,
+        timeout: float | None = None,
+    ) -> tuple[int, bytes]:
+        """
+        Writes the live record, whichever it is, with other data and the time
+        now: creation time, env and own idle limit stay. This reads and
+        commits, as often as others come in between; an engine may know how to
+        do it at once.
+
+        Args:
+            known: as `read` takes it.
+            number: of the serialiser of the data.
+
+        Returns:
+            OK and the record as written; ABSENT, EXPIRED or SUPERSEDED.
+
+        Raises:
+            CorruptData, SessionBusy, SessionStoreError: as `read`.
+        """
+        now = limits[0]
+        deadline: Deadline | None = None
+        raw = known or self.read(address, b"", timeout)
+        while raw is not None:
+            created, env, own = origin_of(raw)
+            stored = later(now, stored_at(raw))
+            draft = created, stored, env, data, number, b"", own
+            outcome, header = self.commit(
+                address, draft, None, limits, timeout
+            )
+            if outcome == OK:
+                return OK, header + env + data
+            if outcome != CONFLICT:
+                return outcome, header
+            # Not what was known, or somebody's clock is ahead.
+            if deadline is None:
+                deadline = Deadline(
+                    self.timeout if timeout is None else timeout
+                )
+            deadline.check()
+            raw = self.read(address, b"", timeout)
+        return ABSENT, b""
 
     def remove(
         self,

@@ -33,16 +33,21 @@ class Keyring:
         store_id: the random ID of the store, so that a record of one store is
             nothing in another.
 
+    Attributes:
+        keys: of 32 bytes each; the first one signs.
+        store_id: as it was passed.
+
     Raises:
         ValueError: no secret, or a short one.
     """
 
     def __init__(self, secrets: Sequence[bytes], store_id: bytes) -> None:
-        keys = [self.derive(secret) for secret in secrets]
-        if not keys:
+        self.keys = [self.derive(secret) for secret in reversed(secrets)]
+        self.store_id = store_id
+        if not self.keys:
             raise ValueError("at least one secret is needed")
-        *self._older_states, self._sign_state = [
-            blake2b(store_id, key=key, digest_size=16) for key in keys
+        self._sign_state, *self._older_states = [
+            blake2b(store_id, key=key, digest_size=16) for key in self.keys
         ]
 
     @staticmethod

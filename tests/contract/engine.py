@@ -158,6 +158,99 @@ class EngineContract:
             each.join()
         assert Parts(engine.read(here)).data == b"200"
 
+    # Other data
+
+    def test_other_data_changes_nothing_else(self, engine):
+        address = engine.locate("other")
+        made = draft(b"old", env=b"e" * 300, idle=77, created=NOW - 5)
+        engine.create(address, made, UNLIMITED, None)
+        raw = engine.read(address)
+        for seconds, known in enumerate((b"", raw, raw, None), 1):
+            if known is None:
+                known = raw
+            data = b"%d" % seconds
+            outcome, raw = engine.replace(
+                address, known, data, 7, at(NOW + seconds)
+            )
+            assert outcome == outcomes.OK
+            assert engine.read(address) == raw
+            assert engine.read(address, raw) is raw
+            parts = Parts(raw)
+            assert (parts.created, parts.env) == (NOW - 5, b"e" * 300)
+            assert (parts.idle, parts.supersede) == (77, b"")
+            assert (parts.stored, parts.data) == (NOW + seconds, data)
+            assert parts.number == 7
+
+    @pytest.mark.parametrize("before", [0, 70_000])
+    @pytest.mark.parametrize("after", [0, 3000, 70_000])
+    @pytest.mark.parametrize("known", [False, True])
+    def test_other_data_of_whatever_size(self, engine, before, after, known):
+        address = engine.locate("other")
+        engine.create(address, draft(b"x" * before), UNLIMITED, None)
+        raw = engine.read(address) if known else b""
+        outcome, raw = engine.replace(address, raw, b"y" * after, 2, UNLIMITED)
+        assert outcome == outcomes.OK
+        assert engine.read(address) == raw
+        assert Parts(raw).data == b"y" * after
+
+    def test_other_data_for_whatever_is_live(self, engine, here):
+        old = engine.read(here)
+        changed = draft(b"theirs", idle=99)
+        engine.commit(here, changed, version_of(old), UNLIMITED)
+        outcome, raw = engine.replace(here, old, b"mine", 2, UNLIMITED)
+        assert outcome == outcomes.OK
+        assert (Parts(raw).data, Parts(raw).idle) == (b"mine", 99)
+
+    def test_other_data_only_for_what_is_in_force(self, engine, here):
+        nowhere = engine.locate("nowhere")
+        found = engine.replace(nowhere, b"", b"new", 2, UNLIMITED)
+        assert found == (outcomes.ABSENT, b"")
+        live = engine.read(here)
+        for known in b"", live:
+            late = at(NOW + 11, idle=10.0)
+            found = engine.replace(here, known, b"new", 2, late)
+            assert found == (outcomes.EXPIRED, version_of(live))
+        assert engine.read(here) == live
+        engine.remove(here)
+        found = engine.replace(here, live, b"new", 2, UNLIMITED)
+        assert found == (outcomes.ABSENT, b"")
+        assert engine.read(here) is None
+
+    def test_other_data_for_what_is_ahead_keeps_its_time(self, engine, here):
+        _, raw = engine.replace(here, b"", b"new", 2, at(NOW - 2))
+        assert (stored_at(raw), Parts(raw).data) == (NOW, b"new")
+        _, raw = engine.replace(here, b"", b"new", 2, at(NOW - 4000))
+        assert stored_at(raw) == NOW - 4000
+
+    def test_what_is_not_authentic_gets_no_other_data(
+        self, engine, here, forge
+    ):
+        forge("here")
+        before = engine.inspect(here)
+        with pytest.raises(CorruptData):
+            engine.replace(here, b"", b"new", 2, UNLIMITED)
+        assert engine.inspect(here) == before
+
+    def test_of_many_who_replace_at_once_each_is_the_live_one_once(
+        self, engine, here
+    ):
+        written = []
+
+        def write(number):
+            for turn in range(50):
+                data = b"%d %d" % (number, turn)
+                outcome, raw = engine.replace(here, b"", data, 2, UNLIMITED)
+                assert outcome == outcomes.OK
+                written.append(version_of(raw))
+
+        threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert len(written) == len(set(written)) == 200
+        assert version_of(engine.read(here)) in written
+
     # Superseding
 
     @pytest.fixture
@@ -179,6 +272,12 @@ class EngineContract:
         for expected in None, live:
             found = engine.commit(led, draft(), expected, UNLIMITED)
             assert found == (outcomes.SUPERSEDED, live)
+
+    def test_what_is_superseded_gets_no_other_data(self, engine, led):
+        live = engine.read(led)
+        for known in b"", live:
+            found = engine.replace(led, known, b"new", 2, UNLIMITED)
+            assert found == (outcomes.SUPERSEDED, version_of(live))
 
     def test_what_is_superseded_is_removed_if_that_is_said(self, engine, led):
         assert engine.remove(led) == outcomes.SUPERSEDED

@@ -101,10 +101,12 @@ class WrappingEngine(Engine):
         return outcome
 
 
+# `replace` is that of `Engine`: it reads and commits, and what is planned for
+# these comes in between.
 OPERATIONS = [
     name
     for name, _ in inspect.getmembers(Engine, inspect.isfunction)
-    if not name.startswith("_")
+    if not name.startswith("_") and name != "replace"
 ]
 
 

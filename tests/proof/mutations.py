@@ -57,6 +57,7 @@ DICT, SESSION = "tests/web/test_web_dict.py", "tests/web/test_session.py"
 FOR_WEB = "tests/session/test_for_web.py"
 OPTIONS = "tests/frameworks/test_options.py"
 IN_USE = "tests/disk/test_limits_in_use.py"
+REPLACE = "tests/unit/test_replace.py"
 PLAIN = "tests/unit/test_plain_pickle.py"
 WSGI, ASGI = "tests/web/test_wsgi.py", "tests/frameworks/test_asgi.py"
 RECORD = "tests/unit/test_record.py"
@@ -82,22 +83,87 @@ MUTATIONS = [
         C,
         "    status = ws_file_lock(fd, LOCK_EX, timeout);\n"
         "    if (status != WS_OK)\n        goto done;\n    locked = 1;\n"
-        "    status = look_locked(&slots, fd, path, name, &info);\n"
-        "    if (status != WS_OK)\n        goto done;\n    memcpy",
+        "    slots.known = NULL;\n",
         "    status = ws_file_lock(fd, LOCK_SH, timeout);\n"
         "    if (status != WS_OK)\n        goto done;\n    locked = 1;\n"
-        "    status = look_locked(&slots, fd, path, name, &info);\n"
-        "    if (status != WS_OK)\n        goto done;\n    memcpy",
+        "    slots.known = NULL;\n",
         ORDER,
     ),
     Mutation(
         "writers share the lock, in Python",
         PY,
-        "with File(path, os.O_RDWR, checked=False) as file:\n"
-        "            file.lock(LOCK_EX, timeout)",
-        "with File(path, os.O_RDWR, checked=False) as file:\n"
-        "            file.lock(LOCK_SH, timeout)",
+        "    file.lock(LOCK_EX, timeout)\n    info = file.check()\n    if",
+        "    file.lock(LOCK_SH, timeout)\n    info = file.check()\n    if",
         ORDER,
+    ),
+    Mutation(
+        "who replaces the data shares the lock, in C",
+        C,
+        "    status = ws_file_lock(fd, LOCK_EX, timeout);\n"
+        "    if (status != WS_OK)\n        goto done;\n    locked = 1;\n"
+        "    slots.known = known;\n",
+        "    status = ws_file_lock(fd, LOCK_SH, timeout);\n"
+        "    if (status != WS_OK)\n        goto done;\n    locked = 1;\n"
+        "    slots.known = known;\n",
+        ORDER,
+    ),
+    Mutation(
+        "what is forged gets other data, in C",
+        C,
+        "    if (!slots->same && !ws_mac_verifies",
+        "    if (0 && !ws_mac_verifies",
+        REPLACE,
+    ),
+    Mutation(
+        "what is forged gets other data, in Python",
+        PY,
+        "if live is not known and not keys.verifies(name, live):",
+        "if live is None:",
+        REPLACE,
+    ),
+    Mutation(
+        "whatever is live gets other data, in C",
+        C,
+        "        status = ws_may_follow(&slots, out,",
+        "        status = 0 * ws_may_follow(&slots, out,",
+        REPLACE,
+    ),
+    Mutation(
+        "whatever is live gets other data, in Python",
+        PY,
+        "                live, record, live[VERSION], now, idle, lifetime\n"
+        "            )\n",
+        "                live, record, live[VERSION], now, idle, lifetime\n"
+        "            ) * 0\n",
+        REPLACE,
+    ),
+    Mutation(
+        "who replaces the data of a large record hashes it under the lock",
+        C,
+        "    if (!WS_IN_PAGE(slots->live) ||",
+        "    if (0 ||",
+        REPLACE,
+    ),
+    Mutation(
+        "half of a MAC is compared, in C",
+        "csrc/mac.c",
+        "        for (i = 0; i < WS_MAC_LEN; i++)\n            differs",
+        "        for (i = 0; i < WS_MAC_LEN / 2; i++)\n            differs",
+        REPLACE,
+    ),
+    Mutation(
+        "only the first secret verifies, in C",
+        "csrc/mac.c",
+        "which < keys->count; which++",
+        "which < 1; which++",
+        REPLACE,
+    ),
+    Mutation(
+        "a record of another store is authentic, in C",
+        "csrc/mac.c",
+        "    update(&mac, keys->store_id, sizeof keys->store_id);\n",
+        "    update(&mac, initial, sizeof keys->store_id);\n",
+        REPLACE,
     ),
     Mutation(
         "readers believe a torn slot, in C",
@@ -184,8 +250,8 @@ MUTATIONS = [
     Mutation(
         "a sequence number is left out, in C",
         C,
-        "                          WS_SEQUENCE(slots.header) + 1,",
-        "                          WS_SEQUENCE(slots.header) + 2,",
+        "                        WS_SEQUENCE(slots->header) + 1,",
+        "                        WS_SEQUENCE(slots->header) + 2,",
         FUZZ + "::test_parser_in_c",
     ),
     Mutation(
@@ -303,11 +369,18 @@ MUTATIONS = [
         SAFE + " " + HOSTILE,
     ),
     Mutation(
-        "a record is verified once for all",
-        "src/websession/disk/engine.py",
-        "        if raw is known:\n",
-        "        if known:\n",
-        HOSTILE + " tests/disk/test_file_store.py",
+        "a record is verified once for all, in C",
+        C,
+        "    if (keys != NULL && len > 0",
+        "    if (keys != NULL && known_len == 0 && len > 0",
+        REPLACE,
+    ),
+    Mutation(
+        "a record is verified once for all, in Python",
+        PY,
+        "        and raw is not known\n",
+        "        and not known\n",
+        REPLACE,
     ),
     Mutation(
         "what another process has set is not looked at again",
@@ -692,8 +765,8 @@ MUTATIONS = [
     Mutation(
         "a deleted session can be written, in Python",
         PY,
-        "                info.st_nlink != 1 and not file.is_named(path)",
-        "                False",
+        "(info.st_nlink != 1 and not file.is_named(path))",
+        "False",
         RACES,
     ),
     Mutation(
@@ -1510,9 +1583,8 @@ MUTATIONS = [
     Mutation(
         "a session of a store that was made anew is not authentic",
         "src/websession/disk/engine.py",
-        "        elif not self._verifies(address.handle, raw):\n"
-        "            self.layout.check()\n",
-        "        elif not self._verifies(address.handle, raw):\n",
+        "        else:\n            self.layout.check()\n        raise",
+        "        raise",
         OPENING,
     ),
     Mutation(
@@ -2078,8 +2150,8 @@ MUTATIONS = [
     Mutation(
         "who replaces what is not remembered waits for a stopped writer",
         "src/websession/stores/records.py",
-        "raw, origin = self._current(known, now, timeout), None\n",
-        "raw, origin = self._current(known, now), None\n",
+        "            raw = self._current(known, now, timeout)\n",
+        "            raw = self._current(known, now)\n",
         RACES,
     ),
     Mutation(
@@ -2303,8 +2375,8 @@ MUTATIONS = [
     Mutation(
         "whoever is refused looks at everything each time",
         "src/websession/disk/sweep.py",
-        "            if last is not None and 0 <= now - last.when",
-        "            if False and 0 <= now - last.when",
+        "            if 0 <= now - self._note().began",
+        "            if False and 0 <= now - self._note().began",
         CLEANUP,
     ),
     Mutation(

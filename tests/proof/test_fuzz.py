@@ -37,7 +37,8 @@ CORPUS = sorted((HERE / "fuzz" / "corpus").iterdir())
 SECONDS = effort(5, 600)
 NAME = b"94eb7a80f07d44a42dd084010bb524c9"
 PARTS = (
-    "crc.c", "files.c", "operations.c", "rules.c", "slots.c", "wipe.c"
+    "crc.c", "files.c", "mac.c", "operations.c", "rules.c", "slots.c",
+    "wipe.c",
 )  # fmt: skip
 
 

@@ -155,8 +155,10 @@ def test_backend_has_these_functions(backend_module):
         "create",
         "draw_id",
         "exists",
+        "keys_of",
         "read",
         "remove",
+        "replace",
         "set_aside",
         "sweep_shard",
     ]

@@ -9,9 +9,11 @@ from ..engine import (
     ABSENT,
     ERRNO,
     EXISTS,
+    LARGE,
     OK,
     DamagedFile,
     Engine,
+    ForgedRecord,
     fail,
     loud,
 )
@@ -21,6 +23,7 @@ from ..exceptions import (
     UnsafeStore,
 )
 from ..ids import handle
+from ..record import PAGE
 from .backend import choose
 from .count import SessionCount
 from .private import sync_directory
@@ -30,7 +33,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, NoReturn
 
     from ..engine import Draft, Limits
     from .limitsnote import InUse
@@ -124,19 +127,22 @@ class DiskEngine(Engine):
         self._noted: dict[tuple[float, ...], float] = {}
         self.notes_limits = not existing
         self._read, self._write = self.backend.read, self.backend.commit
+        self._replace = self.backend.replace
+        self._keys: Any = None
         self._pack: Callable[..., bytes] = self._pack_late
-        self._verifies: Callable[[bytes, bytes], bool] = self._verifies_late
         if not existing:
-            self._pack = self.layout.keyring.pack
-            self._verifies = self.layout.keyring.verifies
+            self._unlock()
 
     # Where a key that is missing is not missed before.
 
-    def _pack_late(self, handle: bytes, *draft: Any) -> bytes:
-        return self.layout.keyring.pack(handle, *draft)
+    def _unlock(self) -> None:
+        keyring = self.layout.keyring
+        self._pack = keyring.pack
+        self._keys = self.backend.keys_of(keyring)
 
-    def _verifies_late(self, handle: bytes, record: bytes) -> bool:
-        return self.layout.keyring.verifies(handle, record)
+    def _pack_late(self, handle: bytes, *draft: Any) -> bytes:
+        self._unlock()
+        return self._pack(handle, *draft)
 
     @property
     def durability(self) -> str:
@@ -162,25 +168,27 @@ class DiskEngine(Engine):
         """See `Engine.read`."""
         if timeout is None:
             timeout = self.timeout
+        if self._keys is None:
+            self._unlock()
         try:
             raw: bytes | None = self._read(
-                address.path, address.handle, timeout, known
+                address.path, address.handle, timeout, known, self._keys
             )
-        except DamagedFile as damage:
-            self.quarantine(address)
-            raise CorruptData(damage.reason) from damage
-        if raw is known:
-            return raw
+        except (DamagedFile, ForgedRecord) as error:
+            self._report(address, error)
         if raw is None:
             self.layout.check()
-        elif not self._verifies(address.handle, raw):
-            self.layout.check()
-            raise CorruptData(
-                f"session {address.handle.decode()} is not authentic: it was "
-                "written with another secret, or by somebody else; it is left "
-                "as it is"
-            )
         return raw
+
+    def _report(
+        self, address: Address, error: DamagedFile | ForgedRecord
+    ) -> NoReturn:
+        """Raises what it means for the session that a record is bad."""
+        if isinstance(error, DamagedFile):
+            self.quarantine(address)
+        else:
+            self.layout.check()
+        raise CorruptData(error.reason) from error
 
     def create(
         self, address: Address, draft: Draft, limits: Limits, cap: int | None
@@ -260,6 +268,34 @@ class DiskEngine(Engine):
                 lifetime, self._durability, timeout,
             )  # fmt: skip
         return outcome, header
+
+    def replace(
+        self,
+        address: Address,
+        known: bytes,
+        data: bytes,
+        number: int,
+        limits: Limits,
+        timeout: float | None = None,
+    ) -> tuple[int, bytes]:
+        """See `Engine.replace`: of what is small, under one lock."""
+        if timeout is None:
+            timeout = self.timeout
+        if self._keys is None:
+            self._unlock()
+        now, idle, lifetime, _ = limits
+        # Two hashes of what is large would make the lock a long one.
+        if len(known) <= PAGE >= len(data):
+            try:
+                outcome, raw = self._replace(
+                    address.path, address.handle, self._keys, known, data,
+                    number, now, idle, lifetime, self._durability, timeout,
+                )  # fmt: skip
+            except (DamagedFile, ForgedRecord) as error:
+                self._report(address, error)
+            if outcome != LARGE:
+                return outcome, raw
+        return super().replace(address, known, data, number, limits, timeout)
 
     def remove(
         self,

@@ -18,16 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from ..keyring import Keyring
+
 NAME = "c"
 
 _READ_LENGTH = 1 << 17
 _ODD_LENGTH = 4096
+_NOTHING = (engine.ABSENT, engine.LARGE)
 _NULL = ffi.NULL
 _new = ffi.new
 _allocate = ffi.new_allocator(should_clear_after_alloc=False)
 _buffer = ffi.buffer
 _unpack = ffi.unpack
 _read = lib.ws_session_read
+_replace = lib.ws_session_replace
 _commit = lib.ws_session_commit
 _exists = lib.ws_path_exists
 
@@ -35,6 +39,15 @@ _exists = lib.ws_path_exists
 # between finds the pool empty and makes its own.
 _pages: list[Any] = []
 _headers: list[Any] = []
+
+
+def keys_of(keyring: Keyring) -> Any:
+    """What `read` and `replace` take of a keyring."""
+    made = _new("ws_keys *", {"states": len(keyring.keys)})
+    made.count, made.store_id = len(keyring.keys), keyring.store_id
+    for which, key in enumerate(keyring.keys):
+        lib.ws_mac_key(made, which, key)
+    return made
 
 
 def draw_id(length: int, alphabet: bytes) -> str:
@@ -77,7 +90,11 @@ def _again(call: Callable[[float], int], timeout: float) -> int:
 
 
 def read(
-    path: bytes, name: bytes, timeout: float, known: bytes | None = None
+    path: bytes,
+    name: bytes,
+    timeout: float,
+    known: bytes | None = None,
+    keys: Any = None,
 ) -> bytes | None:
     """
     The live record of a session, or None if there is no session.
@@ -86,21 +103,26 @@ def read(
         known: a record of this session that this function returned, or that
             was written, before; if it is still the live one, it is returned
             itself.
+        keys: what `keys_of` made, to authenticate any other. Default: as it
+            lies there.
 
     Raises:
-        DamagedFile, CorruptData, UnsafeStore, SessionBusy, SessionStoreError
+        DamagedFile, ForgedRecord, CorruptData, UnsafeStore, SessionBusy,
+        SessionStoreError
     """
     if len(name) != 32:
         _bad_name()
+    if keys is None:
+        keys = _NULL
     try:
         page = _pages.pop()
     except IndexError:
         page = _allocate("char[]", _READ_LENGTH)
     if known is None:
-        length = _read(path, name, _NULL, 0, page, _READ_LENGTH, timeout)
+        length = _read(path, name, keys, _NULL, 0, page, _READ_LENGTH, timeout)
     else:
         length = _read(
-            path, name, known, len(known), page, _READ_LENGTH, timeout
+            path, name, keys, known, len(known), page, _READ_LENGTH, timeout
         )
         if length == 0:
             _pages.append(page)
@@ -112,11 +134,16 @@ def read(
     if length == engine.ABSENT:
         _pages.append(page)
         return None
-    return _read_slowly(path, name, timeout, known, length)
+    return _read_slowly(path, name, timeout, known, keys, length)
 
 
 def _read_slowly(
-    path: bytes, name: bytes, timeout: float, known: bytes | None, length: int
+    path: bytes,
+    name: bytes,
+    timeout: float,
+    known: bytes | None,
+    keys: Any,
+    length: int,
 ) -> bytes | None:
     """The rest of `read`: large records, waits that were interrupted."""
     capacity = _READ_LENGTH
@@ -130,12 +157,14 @@ def _read_slowly(
         if length == engine.INTERRUPTED:
             length = _again(
                 lambda left, page=page, capacity=capacity: _read(  # type: ignore[misc]
-                    path, name, seen, size, page, capacity, left
+                    path, name, keys, seen, size, page, capacity, left
                 ),
                 timeout,
             )
         else:
-            length = _read(path, name, seen, size, page, capacity, timeout)
+            length = _read(
+                path, name, keys, seen, size, page, capacity, timeout
+            )
     if length == 0:
         return known
     if length == engine.ABSENT:
@@ -209,6 +238,62 @@ def commit(
     written = b"" if result == engine.ABSENT else _unpack(header, 64)
     _headers.append(header)
     return result, written
+
+
+def replace(
+    path: bytes,
+    name: bytes,
+    keys: Any,
+    known: bytes,
+    data: bytes,
+    number: int,
+    now: float,
+    idle: float,
+    lifetime: float,
+    durability: int,
+    timeout: float,
+) -> tuple[int, bytes]:
+    """
+    Writes the live record with other data.
+
+    Args:
+        keys: what `keys_of` made.
+        known: as `read` takes it.
+        number: of the serialiser of the data.
+
+    Returns:
+        Status and record. OK: as written. EXPIRED, SUPERSEDED: only the header
+        of the live one. ABSENT: nothing. LARGE: nothing was done, since this
+        is for records that fit into a page.
+    """
+    if len(name) != 32:
+        _bad_name()
+    length = len(data)
+    try:
+        page = _pages.pop()
+    except IndexError:
+        page = _allocate("char[]", _READ_LENGTH)
+    result: int = _replace(
+        path, name, keys, known, len(known), data, length, number, now, idle,
+        lifetime, durability, timeout, page,
+    )  # fmt: skip
+    if result == engine.INTERRUPTED:
+        result = _again(
+            lambda left: _replace(
+                path, name, keys, known, len(known), data, length, number,
+                now, idle, lifetime, durability, left, page,
+            ),
+            timeout,
+        )  # fmt: skip
+    if result > 0:
+        written: bytes = _unpack(page, result)
+        _pages.append(page)
+        return engine.OK, written
+    if result <= engine.DAMAGED and result != engine.LARGE:
+        engine.fail(result, ffi.errno, name)
+    header = b"" if result in _NOTHING else _unpack(page, 64)
+    _pages.append(page)
+    return result, header
 
 
 def remove(

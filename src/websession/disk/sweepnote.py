@@ -110,17 +110,16 @@ class SweepNote:
             pass it may have passed by; 0: not known.
     """
 
-    __slots__ = ("_path", "began", "before", "last", "present", "shard")
+    __slots__ = ("_path", "before", "began", "last", "present", "shard")
 
     def __init__(self, path: bytes) -> None:
         self._path = path
-        lines = (read_file(path) or b"").split(b"\n")
-        lines += [b""] * 4
-        self.shard = int(lines[0]) if lines[0].isdigit() else 0
-        self.present = Tally.of_line(lines[1])
-        self.last = Tally.of_line(lines[2])
-        self.before = _seconds(lines[3])
-        self.began = _seconds(lines[4])
+        lines = (read_file(path) or b"").split(b"\n") + [b""] * 4
+        shard, present, last, before, began, *_ = lines
+        self.shard = int(shard) if shard.isdigit() else 0
+        self.present = Tally.of_line(present)
+        self.last = Tally.of_line(last)
+        self.before, self.began = _seconds(before), _seconds(began)
 
     @property
     def removed_per_minute(self) -> float | None:

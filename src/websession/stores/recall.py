@@ -10,13 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["NOTHING", "Recall", "Recalled"]
+__all__ = ["Recall", "Recalled"]
 
 # How many sessions are remembered, and how many bytes of their records, small
 # ones not counted.
 _SESSIONS, _BYTES, _SMALL = 1024, 8 << 20, 8192
-# What is seen of a session at first.
-NOTHING: tuple[bytes, None] = (b"", None)
 
 
 class Recalled:
@@ -26,22 +24,20 @@ class Recalled:
     Attributes:
         session_id: its ID.
         address: where its record is, to the engine.
-        seen: the last record that this process saw or wrote there, or
-            nothing: the same bytes need not be verified again; and its
-            creation time, env and idle limit, or None: not looked at yet.
-            One value, replaced whole, since threads share it.
+        raw: the last record that this process saw or wrote there, or nothing:
+            the same bytes need not be verified again. Threads share it.
     """
 
-    __slots__ = ("address", "seen", "session_id")
+    __slots__ = ("address", "raw", "session_id")
 
     def __init__(self, session_id: str, address: Any) -> None:
         self.session_id = session_id
         self.address = address
-        self.seen: tuple[bytes, tuple[float, bytes, int] | None] = NOTHING
+        self.raw = b""
 
     def forget(self) -> None:
         """Forgets the record: it may not be the live one any more."""
-        self.seen = NOTHING
+        self.raw = b""
 
 
 class Recall:
@@ -71,15 +67,10 @@ class Recall:
             )
         return known
 
-    def remember(
-        self,
-        known: Recalled,
-        raw: bytes,
-        origin: tuple[float, bytes, int] | None = None,
-    ) -> None:
-        """Notes an authentic record of a session; see `Recalled.seen`."""
-        before = len(known.seen[0])
-        known.seen = raw, origin
+    def remember(self, known: Recalled, raw: bytes) -> None:
+        """Notes an authentic record of a session; see `Recalled.raw`."""
+        before = len(known.raw)
+        known.raw = raw
         if len(raw) + before > _SMALL:
             self._remembered += len(raw) - before
             if self._remembered > _BYTES:

@@ -39,11 +39,10 @@ from ..record import (
     stored_at,
     successor_of,
     unpack_origin,
-    unpack_stored,
     version_of,
 )
 from .base import KEEP, SessionStore
-from .recall import NOTHING, Recall
+from .recall import Recall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,6 +109,7 @@ class RecordStore(SessionStore):
         self._recall = Recall(engine.locate)
         self._recent, self._of = self._recall.recent, self._recall.of
         self._read, self._commit = engine.read, engine.commit
+        self._replace = engine.replace
 
     # Encoding
 
@@ -129,7 +129,7 @@ class RecordStore(SessionStore):
 
     def _raw(self, known: Recalled, timeout: float | None = None) -> bytes:
         """The live record; InvalidSessionId if there is none."""
-        last = known.seen[0]
+        last = known.raw
         raw = self._read(known.address, last, timeout)
         if raw is None:
             raise InvalidSessionId(known.session_id)
@@ -162,7 +162,7 @@ class RecordStore(SessionStore):
 
     def _refuse(self, known: Recalled, outcome: int, now: float) -> None:
         """Raises the exception that says why a session was not written."""
-        known.seen = NOTHING
+        known.forget()
         if outcome == SUPERSEDED:
             raw = self._raw(known)
             if is_superseded(raw):
@@ -177,7 +177,7 @@ class RecordStore(SessionStore):
         """See `SessionStore.read`."""
         known = self._recent.get(session_id) or self._of(session_id)
         # As `_raw` does it, written out on the way of every request.
-        last = known.seen[0]
+        last = known.raw
         raw = self._read(known.address, last, timeout)
         if raw is None:
             raise InvalidSessionId(session_id)
@@ -252,8 +252,6 @@ class RecordStore(SessionStore):
             self._dumps(data), self._number, b"", idle,
         )  # fmt: skip
         outcome = self.engine.create(known.address, draft, limits, cap)
-        if outcome == OK:
-            known.seen = b"", (created, packed, idle)
         return outcome == OK
 
     def commit(
@@ -270,50 +268,52 @@ class RecordStore(SessionStore):
         known = self._recent.get(session_id) or self._of(session_id)
         if data is KEEP:
             return self._touch(known, expected, limits)
-        now = stored = limits[0]
         payload = self._dumps(data)
-        raw, origin = known.seen
-        if type(expected) is bytes and len(expected) == HEADER_LENGTH:
-            stored = later(now, unpack_stored(expected)[0])
-            # Another thread may have seen another record meanwhile.
-            if not raw.startswith(expected):
-                raw, origin = self._current(known, now, timeout), None
-                if not raw.startswith(expected):
-                    return None
-        if origin is None:
-            origin = origin_of(raw or self._current(known, now, timeout))
-        deadline: Deadline | None = None
-        while True:
-            created, env, own = origin
-            if idle is not None:
-                own = idle
-            draft = created, stored, env, payload, self._number, b"", own
-            outcome, header = self._commit(
-                known.address,
-                draft,
-                expected,  # type: ignore[arg-type]
-                limits,
-                timeout,
+        if expected is not None:
+            return self._follow(
+                known, payload, limits, expected, idle, timeout
             )
-            if outcome == OK:
-                break
-            if outcome != CONFLICT:
-                self._refuse(known, outcome, now)
-            if expected is not None and header != expected:
-                return None
-            # Not what was remembered, or a clock is behind: look, try again.
-            deadline = deadline or self._deadline(timeout)
-            deadline.check()
-            live = self._current(known, now, timeout)
-            origin = origin_of(live)
-            stored = later(now, stored_at(live))
-        self._recall.remember(
-            known, header + env + payload, (created, env, own)
+        outcome, raw = self._replace(
+            known.address, known.raw, payload, self._number, limits, timeout
         )
-        return header
+        if outcome != OK:
+            self._refuse(known, outcome, limits[0])
+        self._recall.remember(known, raw)
+        return raw[VERSION]
 
-    def _deadline(self, timeout: float | None) -> Deadline:
-        return Deadline(self.engine.timeout if timeout is None else timeout)
+    def _follow(
+        self,
+        known: Recalled,
+        payload: bytes,
+        limits: Limits,
+        expected: object,
+        idle: int | None,
+        timeout: float | None,
+    ) -> object:
+        """Writes what follows one record; the new version, or None."""
+        if type(expected) is not bytes or len(expected) != HEADER_LENGTH:
+            raise ValueError("not the version of a session")
+        now = limits[0]
+        # Another thread may have seen another record meanwhile.
+        raw = known.raw
+        if not raw.startswith(expected):
+            raw = self._current(known, now, timeout)
+            if not raw.startswith(expected):
+                return None
+        created, env, own = origin_of(raw)
+        if idle is not None:
+            own = idle
+        stored = later(now, stored_at(raw))
+        draft = created, stored, env, payload, self._number, b"", own
+        outcome, header = self._commit(
+            known.address, draft, expected, limits, timeout
+        )
+        if outcome == CONFLICT:
+            return None
+        if outcome != OK:
+            self._refuse(known, outcome, now)
+        self._recall.remember(known, header + env + payload)
+        return header
 
     def _touch(
         self, known: Recalled, expected: object, limits: Limits
@@ -333,7 +333,7 @@ class RecordStore(SessionStore):
                 return written
             if outcome != CONFLICT:
                 self._refuse(known, outcome, now)
-            deadline = deadline or self._deadline(None)
+            deadline = deadline or Deadline(self.engine.timeout)
             deadline.check()
 
     @loud
@@ -363,14 +363,14 @@ class RecordStore(SessionStore):
         )
         if outcome not in (OK, CONFLICT):
             self._refuse(known, outcome, now)
-        known.seen = NOTHING
+        known.forget()
         return written if outcome == OK else None
 
     @loud
     def delete(self, session_id: str, expected: object = None) -> bool:
         """See `SessionStore.delete`."""
         known = self._of(session_id)
-        known.seen = NOTHING
+        known.forget()
         outcome = self.engine.remove(
             known.address,
             expected,  # type: ignore[arg-type]

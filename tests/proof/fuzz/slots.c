@@ -3,7 +3,8 @@
  *
  *     clang -g -O1 -fsanitize=fuzzer,address,undefined -Icsrc
  *         -Ibuild/generated tests/proof/fuzz/slots.c csrc/crc.c
- *         csrc/files.c csrc/operations.c csrc/rules.c csrc/slots.c csrc/wipe.c -o slots
+ *         csrc/files.c csrc/mac.c csrc/operations.c csrc/rules.c
+ *         csrc/slots.c csrc/wipe.c -o slots
  *     ./slots -max_len=70000 corpus tests/proof/fuzz/corpus
  *
  * The first byte chooses what is done. The checksum of the slots is put right
@@ -60,16 +61,16 @@ static void read_it(const char *path, const uint8_t *file, size_t size)
     int64_t len, second;
 
     check(stat(path, &before) == 0, "the file is there");
-    len = ws_session_read(path, NAME, NULL, 0, out, sizeof out, 0);
+    len = ws_session_read(path, NAME, NULL, NULL, 0, out, sizeof out, 0);
     check(len <= (int64_t)size, "no longer than the file");
     if (len > 0) {
         check(len >= WS_HEADER_LEN, "at least a header");
         check((uint64_t)len == ws_record_len(out), "as long as it says");
         check(memmem(file, size, out, (size_t)len) != NULL, "from the file");
-        check(ws_session_read(path, NAME, out, (size_t)len, again,
+        check(ws_session_read(path, NAME, NULL, out, (size_t)len, again,
                               sizeof again, 0) == 0, "known");
     }
-    second = ws_session_read(path, NAME, NULL, 0, again, 4096, 0);
+    second = ws_session_read(path, NAME, NULL, NULL, 0, again, 4096, 0);
     /* What has no room is not looked into yet. */
     check(second == len || (second > 4096 && len < 0),
           "the same with less room");
@@ -84,7 +85,7 @@ static void commit_it(const char *path, const uint8_t *file, size_t size)
 {
     static uint8_t old[LONGEST], new[LONGEST], out[LONGEST];
     uint8_t header[WS_HEADER_LEN];
-    int64_t len = ws_session_read(path, NAME, NULL, 0, old, sizeof old, 0);
+    int64_t len = ws_session_read(path, NAME, NULL, NULL, 0, old, sizeof old, 0);
     int status;
 
     (void)file;
@@ -98,10 +99,41 @@ static void commit_it(const char *path, const uint8_t *file, size_t size)
     if (status != WS_OK)
         return;
     check(WS_SEQUENCE(header) == WS_SEQUENCE(old) + 1, "the next number");
-    check(ws_session_read(path, NAME, NULL, 0, out, sizeof out, 0) == len,
+    check(ws_session_read(path, NAME, NULL, NULL, 0, out, sizeof out, 0) == len,
           "what was written is live");
     check(memcmp(out + WS_HEADER_LEN, new + WS_HEADER_LEN,
                  (size_t)len - WS_HEADER_LEN) == 0, "and the same");
+}
+
+/* The same for other data: of what somebody else has signed, nothing. */
+static void replace_it(const char *path, const uint8_t *file, size_t size)
+{
+    static uint8_t old[LONGEST], new[WS_PAGE_LEN], out[LONGEST];
+    int64_t len =
+        ws_session_read(path, NAME, NULL, NULL, 0, old, sizeof old, 0);
+    size_t data_len = size % sizeof new;
+    ws_keys *keys = calloc(1, sizeof *keys + sizeof keys->states[0]);
+    int64_t found;
+
+    check(keys != NULL, "memory");
+    keys->count = 1;
+    ws_mac_key(keys, 0, (const uint8_t *)"a key of thirty-two bytes to try");
+    check(ws_session_replace(path, NAME, keys, NULL, 0, file, data_len, 2, 0,
+                             0, 0, 0, 0, new) < 0, "nobody has signed it");
+    if (len >= WS_HEADER_LEN) {
+        found = ws_session_replace(path, NAME, keys, old, (size_t)len, file,
+                                   data_len, 2, WS_STORED(old), 0, 0, 0, 0,
+                                   new);
+        check(found <= (int64_t)sizeof new, "no more than a page");
+        if (found > 0) {
+            check(ws_session_read(path, NAME, keys, NULL, 0, out, sizeof out,
+                                  0) == found, "signed, and live");
+            check(memcmp(out, new, (size_t)found) == 0, "as it was said");
+            check(WS_SEQUENCE(new) == WS_SEQUENCE(old) + 1,
+                  "the next number");
+        }
+    }
+    free(keys);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -125,6 +157,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_it(path, file, size - 1);
     if (data[0] & 2)
         commit_it(path, file, size - 1);
+    if (data[0] & 4)
+        replace_it(path, file, size - 1);
     return 0;
 }
 

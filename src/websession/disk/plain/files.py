@@ -254,12 +254,12 @@ class File:
         page = self.read_at(min(self.size, PAGE), 0)
         return find_live(page, self.size, self.read_at, name, locked, known)
 
-    def scan_locked(self, name: bytes) -> Slots:
+    def scan_locked(self, name: bytes, known: bytes | None = None) -> Slots:
         """
         The live record; under the lock, so that torn means torn. After
         another `check`, which tells the size.
         """
-        found = self.scan(name, True)
+        found = self.scan(name, True, known)
         if found.unsupported:
             raise Outcome(engine.UNSUPPORTED)
         if found.live < 0:

@@ -22,17 +22,28 @@ from ...record import (
     MARKS,
     MODE_OWN_LIMIT,
     MODE_SUPERSEDED,
+    PAGE,
     SEQUENCE,
     VERSION,
+    later,
+    origin_of,
     right_mode,
     slot_size,
     slot_start,
+    stored_at,
     unpack_marks,
     unpack_stored,
 )
 from .files import File, Outcome
 from .rules import check_record, first_slot
 from .wipe import clean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ...keyring import Keyring
+    from .slots import Slots
 
 NAME = "python"
 
@@ -87,8 +98,17 @@ def _raise(outcome: Outcome, name: bytes) -> int:
     return outcome.status
 
 
+def keys_of(keyring: Keyring) -> Any:
+    """What `read` and `replace` take of a keyring."""
+    return keyring
+
+
 def read(
-    path: bytes, name: bytes, timeout: float, known: bytes | None = None
+    path: bytes,
+    name: bytes,
+    timeout: float,
+    known: bytes | None = None,
+    keys: Any = None,
 ) -> bytes | None:
     """
     The live record of a session, or None if there is no session.
@@ -97,30 +117,47 @@ def read(
         known: a record of this session that this function returned, or that
             was written, before; if it is still the live one, it is returned
             itself.
+        keys: what `keys_of` made, to authenticate any other. Default: as it
+            lies there.
 
     Raises:
-        DamagedFile, CorruptData, UnsafeStore, SessionBusy, SessionStoreError
+        DamagedFile, ForgedRecord, CorruptData, UnsafeStore, SessionBusy,
+        SessionStoreError
     """
     _check_name(name)
     try:
-        with File(path, os.O_RDONLY, shielded=False) as file:
-            if file.size == 0:
-                return None
-            found = file.scan(name, False, known)
-            if found.live >= 0:
-                return found.raw
-            if found.unsupported:
-                raise Outcome(engine.UNSUPPORTED)
-        # Only a look under the lock tells what a torn slot means.
-        with File(path, os.O_RDONLY, checked=False) as file:
-            file.lock(LOCK_SH, timeout)
-            file.check()
-            return file.scan_locked(name).raw
+        raw = _read(path, name, timeout, known)
     except Outcome as outcome:
         _raise(outcome, name)
         return None
     except OSError as error:
         engine.fail(engine.ERRNO, error.errno or 0, name)
+    if (
+        keys is not None
+        and raw is not known
+        and raw is not None
+        and not keys.verifies(name, raw)
+    ):
+        engine.fail(engine.FORGED, 0, name)
+    return raw
+
+
+def _read(
+    path: bytes, name: bytes, timeout: float, known: bytes | None
+) -> bytes | None:
+    with File(path, os.O_RDONLY, shielded=False) as file:
+        if file.size == 0:
+            return None
+        found = file.scan(name, False, known)
+        if found.live >= 0:
+            return found.raw
+        if found.unsupported:
+            raise Outcome(engine.UNSUPPORTED)
+    # Only a look under the lock tells what a torn slot means.
+    with File(path, os.O_RDONLY, checked=False) as file:
+        file.lock(LOCK_SH, timeout)
+        file.check()
+        return file.scan_locked(name).raw
 
 
 def _agree_mtime(fd: int, stored: float) -> None:
@@ -215,6 +252,39 @@ def create(
         engine.fail(engine.ERRNO, error.errno or 0, name)
 
 
+def _look_locked(
+    file: File, path: bytes, timeout: float
+) -> os.stat_result | None:
+    """Locks the session's file; None if it is the session's no more."""
+    file.lock(LOCK_EX, timeout)
+    info = file.check()
+    if info.st_size == 0 or (info.st_nlink != 1 and not file.is_named(path)):
+        return None
+    return info
+
+
+def _write_next(
+    file: File,
+    mode: int,
+    found: Slots,
+    name: bytes,
+    record: bytes,
+    durability: int,
+) -> bytes:
+    """Under the lock: writes what follows the live record; its header."""
+    live = found.raw
+    sequence = int.from_bytes(live[SEQUENCE], "little") + 1
+    slot = first_slot(len(record), found.live)
+    if record[MARKS] != live[MARKS]:
+        _mark(file.fd, mode, record, unpack_marks(live)[1])
+    start, least = _SMALL * slot, _SMALL
+    if slot > 1 or file.size > _PAIR:
+        clean(file, found, name, slot, len(record))
+        start = slot_start(slot)
+        least = slot_size(slot) if slot < IN_PAGE else 0
+    return _write(file, name, record, sequence, start, durability, least)
+
+
 def commit(
     path: bytes,
     name: bytes,
@@ -239,34 +309,85 @@ def commit(
     try:
         check_record(record)
         with File(path, os.O_RDWR, checked=False) as file:
-            file.lock(LOCK_EX, timeout)
-            info = file.check()
-            if info.st_size == 0 or (
-                info.st_nlink != 1 and not file.is_named(path)
-            ):
+            info = _look_locked(file, path, timeout)
+            if info is None:
                 return engine.ABSENT, b""
             found = file.scan_locked(name)
-            live = found.raw[VERSION]
             verdict = engine.may_follow(
                 found.raw, record, expected, now, idle, lifetime
             )
             if verdict == engine.EXHAUSTED:
                 raise Outcome(verdict)
             if verdict != engine.OK:
-                return verdict, live
-            sequence = int.from_bytes(live[SEQUENCE], "little") + 1
-            slot = first_slot(len(record), found.live)
-            if record[MARKS] != live[MARKS]:
-                _mark(file.fd, info.st_mode, record, unpack_marks(live)[1])
-            start, least = _SMALL * slot, _SMALL
-            if slot > 1 or file.size > _PAIR:
-                clean(file, found, name, slot, len(record))
-                start = slot_start(slot)
-                least = slot_size(slot) if slot < IN_PAGE else 0
-            header = _write(
-                file, name, record, sequence, start, durability, least
+                return verdict, found.raw[VERSION]
+            header = _write_next(
+                file, info.st_mode, found, name, record, durability
             )
         return engine.OK, header
+    except Outcome as outcome:
+        return _raise(outcome, name), b""
+    except OSError as error:
+        engine.fail(engine.ERRNO, error.errno or 0, name)
+
+
+def replace(
+    path: bytes,
+    name: bytes,
+    keys: Any,
+    known: bytes,
+    data: bytes,
+    number: int,
+    now: float,
+    idle: float,
+    lifetime: float,
+    durability: int,
+    timeout: float,
+) -> tuple[int, bytes]:
+    """
+    Writes the live record with other data.
+
+    Args:
+        keys: what `keys_of` made.
+        known: as `read` takes it.
+        number: of the serialiser of the data.
+
+    Returns:
+        Status and record. OK: as written. EXPIRED, SUPERSEDED: only the header
+        of the live one. ABSENT: nothing. LARGE: nothing was done, since this
+        is for records that fit into a page.
+    """
+    _check_name(name)
+    try:
+        with File(path, os.O_RDWR, checked=False) as file:
+            info = _look_locked(file, path, timeout)
+            if info is None:
+                return engine.ABSENT, b""
+            found = file.scan_locked(name, known)
+            live = found.raw
+            created, env, own = origin_of(live)
+            if (
+                found.live >= IN_PAGE
+                or HEADER_LENGTH + len(env) + len(data) > PAGE
+            ):
+                return engine.LARGE, b""
+            if live is not known and not keys.verifies(name, live):
+                raise Outcome(engine.FORGED)
+            stored = later(now, stored_at(live))
+            record = keys.pack(
+                name, created, stored, env, data, number, b"", own
+            )
+            check_record(record)
+            verdict = engine.may_follow(
+                live, record, live[VERSION], now, idle, lifetime
+            )
+            if verdict == engine.EXHAUSTED:
+                raise Outcome(verdict)
+            if verdict != engine.OK:
+                return verdict, live[VERSION]
+            header = _write_next(
+                file, info.st_mode, found, name, record, durability
+            )
+        return engine.OK, header + env + data
     except Outcome as outcome:
         return _raise(outcome, name), b""
     except OSError as error:
