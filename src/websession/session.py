@@ -292,25 +292,27 @@ class WebSession:
                 if self._is_mapping:
                     self.deleteSession(session_id)
                 raise
-            age = now - record.stored
-            own = record.idle
+            # By names each would be a call.
+            fields: Any = record
+            created, stored, checked, data, version, _, _, own = fields
+            age = now - stored
             remove = own or self.expireRemove
             if remove and age > remove:
                 if timeout is not None or self._deleteExpired(
-                    session_id, record.version
+                    session_id, version
                 ):
                     raise InvalidSessionId(session_id)
                 continue  # refreshed or deleted meanwhile: look again
-            if record.env:
+            if checked:
                 self._crosscheck(record, env or {})
             deactivate = 0 if own else self.expireDeactivate
             if (deactivate and age > deactivate) or (
-                self.maxLifetime and now - record.created > self.maxLifetime
+                self.maxLifetime and now - created > self.maxLifetime
             ):
                 if timeout is not None or self._deleteExpired(
-                    session_id, record.version
+                    session_id, version
                 ):
-                    raise SessionExpired(record.stored, record.data)
+                    raise SessionExpired(stored, data)
                 continue
             return record
 

@@ -34,7 +34,7 @@ class TestDiskEngine(EngineContract, FaultContract):
     def forge(self, root, engine):
         def forge(name):
             file_of(root, name).unlink()
-            path = engine.locate(name).path
+            _, path = engine.locate(name)
             engine.backend.create(path, handle(name), forged(name), 0, 0.0)
 
         return forge

@@ -229,7 +229,7 @@ def test_a_sweep_on_the_way_ends_no_session_of_another_application(
         brief.newSession()
         clock.move(1)
     assert long.countSessions() < 700
-    assert not os.path.exists(store.engine.locate(kept).path)
+    assert not os.path.exists(store.engine.locate(kept)[1])
 
 
 def test_a_pass_comes_as_often_as_the_shortest_limit_asks_for(

@@ -148,6 +148,8 @@ def test_a_damaged_count_is_made_anew_when_it_is_needed(
     ids = [ws.newSession() for _ in range(5)]
     count = root / ".count"
     count.write_bytes(content)
+    # One that has not just seen that nobody counts.
+    ws = open_session(root, backend, 0, 3600)
     ids.append(ws.newSession())
     ws.deleteSession(ids[0])
     ws.regenerateSession(ids[1], grace=60)
@@ -155,6 +157,19 @@ def test_a_damaged_count_is_made_anew_when_it_is_needed(
     assert count.read_bytes() == content
     assert ws.countSessions() == len(ws.listSessions()) == 5
     assert count.stat().st_size == 1076
+
+
+def test_who_has_just_seen_that_nobody_counts_is_counted(root, backend):
+    ws = open_session(root, backend, 0, 3600)
+    first = ws.newSession()
+    counting = open_session(root, backend, 0, 3600, maxSessionCount=3)
+    counting.newSession()
+    ws.newSession()
+    with pytest.raises(MaxSessionCountExceeded):
+        counting.newSession()
+    ws.deleteSession(first)
+    counting.newSession()
+    assert counting.countSessions() == len(ws.listSessions()) == 3
 
 
 def test_the_count_is_written_when_it_has_changed(root, backend):

@@ -12,6 +12,7 @@ Lock order: the count, then a session.
 from __future__ import annotations
 
 from os import F_OK, access
+from time import monotonic
 
 from .. import engine
 from .root import COUNT
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 __all__ = ["SessionCount"]
+
+# For how many seconds a process knows that there is no count: it looks when
+# it is done in any case.
+_KNOWN_FOR = 1.0
 
 
 class SessionCount:
@@ -47,6 +52,7 @@ class SessionCount:
         self._path = layout.join(COUNT)
         self._exists = backend.exists
         self._timeout = timeout
+        self._absent_until = 0.0
 
     def _counted(
         self,
@@ -60,8 +66,11 @@ class SessionCount:
         count locked, if there is one or is to be made.
         """
         path = self._path
-        if make or self._exists(path):
-            return self._with_ledger(make, counted, action)
+        now = monotonic()
+        if make or now >= self._absent_until:
+            if make or self._exists(path):
+                return self._with_ledger(make, counted, action)
+            self._absent_until = now + _KNOWN_FOR
         try:
             return action()
         finally:
@@ -69,6 +78,7 @@ class SessionCount:
             # was done, or after. A look that is cheap: where it fails to see
             # the count, the sweep will correct that.
             if access(path, F_OK):
+                self._absent_until = 0.0
                 self.audit(self._layout.shard(name), True)
 
     def _with_ledger(

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from ..engine import Draft, Limits
+
+    Address = tuple[bytes, bytes]  # a handle, and the path of its file
     from .limitsnote import InUse
     from .lock import StripeLock
     from .sweep import Sweeper
@@ -47,22 +49,6 @@ DURABILITIES = ("none", "data", "full")
 _TRIES = 3
 # How many limits a process knows to be noted.
 _MOST_NOTED = 64
-
-
-class Address:
-    """
-    Where a record is.
-
-    Attributes:
-        handle: 32 hex digits.
-        path: of its file.
-    """
-
-    __slots__ = ("handle", "path")
-
-    def __init__(self, handle: bytes, path: bytes) -> None:
-        self.handle = handle
-        self.path = path
 
 
 class DiskEngine(Engine):
@@ -153,11 +139,12 @@ class DiskEngine(Engine):
 
     def locate(self, session_id: str) -> Address:
         """See `Engine.locate`."""
-        return self.address(handle(session_id))
+        name = handle(session_id)
+        return name, self.layout.path(name)
 
     def address(self, handle: bytes) -> Address:
         """See `Engine.address`."""
-        return Address(handle, self.layout.path(handle))
+        return handle, self.layout.path(handle)
 
     def read(
         self,
@@ -166,13 +153,14 @@ class DiskEngine(Engine):
         timeout: float | None = None,
     ) -> bytes | None:
         """See `Engine.read`."""
+        name, path = address
         if timeout is None:
             timeout = self.timeout
         if self._keys is None:
             self._unlock()
         try:
             raw: bytes | None = self._read(
-                address.path, address.handle, timeout, known, self._keys
+                path, name, timeout, known, self._keys
             )
         except (DamagedFile, ForgedRecord) as error:
             self._report(address, error)
@@ -194,21 +182,22 @@ class DiskEngine(Engine):
         self, address: Address, draft: Draft, limits: Limits, cap: int | None
     ) -> int:
         """See `Engine.create`."""
+        name, path = address
         self.layout.check_at_times()
-        record = self._pack(address.handle, *draft)
+        record = self._pack(name, *draft)
         if self.notes_limits and self._noted.get(limits[1:], 0) < limits[0]:
             self._note(limits)
         self.tend(limits)
 
         def make() -> int:
-            return self._make(address, record)
+            return self._make(name, path, record)
 
         is_last = not self._tends
         while True:
             try:
-                outcome = self.sessions.create(address.handle, cap, make)
+                outcome = self.sessions.create(name, cap, make)
                 if outcome == EXISTS and self.reap(address):
-                    outcome = self.sessions.create(address.handle, cap, make)
+                    outcome = self.sessions.create(name, cap, make)
                 return outcome
             except MaxSessionCountExceeded:
                 if is_last:
@@ -218,23 +207,23 @@ class DiskEngine(Engine):
             now, _, lifetime, remove = limits
             is_last = not self.sweeper().make_room(now, remove, lifetime)
 
-    def _make(self, address: Address, record: bytes) -> int:
+    def _make(self, name: bytes, path: bytes, record: bytes) -> int:
         """Makes a session's file, and its shard if need be; OK or EXISTS."""
         durability = self._durability
         outcome: int = ABSENT
         for _ in range(_TRIES):
             outcome = self.backend.create(
-                address.path, address.handle, record, durability, self.timeout
+                path, name, record, durability, self.timeout
             )
             if outcome != ABSENT:
                 break
-            self.layout.make_shard(address.handle)
+            self.layout.make_shard(name)
             if durability == 2:
                 sync_directory(self.layout.root)
         if outcome == ABSENT:
-            fail(ERRNO, 2, address.handle)
+            fail(ERRNO, 2, name)
         if durability == 2:
-            sync_directory(self.layout.directory(address.handle))
+            sync_directory(self.layout.directory(name))
         return outcome
 
     def commit(
@@ -246,25 +235,26 @@ class DiskEngine(Engine):
         timeout: float | None = None,
     ) -> tuple[int, bytes]:
         """See `Engine.commit`."""
+        name, path = address
         if timeout is None:
             timeout = self.timeout
         # Written out: a call with *draft would cost more than all of this.
         created, stored, env, data, number, block, own = draft
         record = self._pack(
-            address.handle, created, stored, env, data, number, block, own
+            name, created, stored, env, data, number, block, own
         )
         now, idle, lifetime, _ = limits
         if block:  # a successor: it does not count as a session any more
             outcome, header = self.sessions.supersede(
-                address.handle,
+                name,
                 lambda: self._write(
-                    address.path, address.handle, record, expected, now, idle,
+                    path, name, record, expected, now, idle,
                     lifetime, self._durability, timeout,
                 ),
             )  # fmt: skip
         else:
             outcome, header = self._write(
-                address.path, address.handle, record, expected, now, idle,
+                path, name, record, expected, now, idle,
                 lifetime, self._durability, timeout,
             )  # fmt: skip
         return outcome, header
@@ -279,6 +269,7 @@ class DiskEngine(Engine):
         timeout: float | None = None,
     ) -> tuple[int, bytes]:
         """See `Engine.replace`: of what is small, under one lock."""
+        name, path = address
         if timeout is None:
             timeout = self.timeout
         if self._keys is None:
@@ -288,7 +279,7 @@ class DiskEngine(Engine):
         if len(known) <= PAGE >= len(data):
             try:
                 outcome, raw = self._replace(
-                    address.path, address.handle, self._keys, known, data,
+                    path, name, self._keys, known, data,
                     number, now, idle, lifetime, self._durability, timeout,
                 )  # fmt: skip
             except (DamagedFile, ForgedRecord) as error:
@@ -304,24 +295,24 @@ class DiskEngine(Engine):
         superseded: bool = False,
     ) -> int:
         """See `Engine.remove`."""
+        name, path = address
         outcome: int = self.sessions.remove(
-            address.handle,
+            name,
             lambda: self.backend.remove(
-                address.path, address.handle, expected, self.timeout,
+                path, name, expected, self.timeout,
                 superseded,
             ),
         )  # fmt: skip
         if outcome == ABSENT:
             self.layout.check()
         if outcome == OK and self._durability == 2:
-            sync_directory(self.layout.directory(address.handle))
+            sync_directory(self.layout.directory(name))
         return outcome
 
     def inspect(self, address: Address) -> bytes | None:
         """See `Engine.inspect`."""
-        raw: bytes | None = self._read(
-            address.path, address.handle, self.timeout
-        )
+        name, path = address
+        raw: bytes | None = self._read(path, name, self.timeout)
         return raw
 
     @loud
@@ -329,10 +320,8 @@ class DiskEngine(Engine):
         """See `Engine.quarantine`: it goes to ``.damaged/``."""
         from .sweep import set_aside
 
-        set_aside(
-            self.layout, self.backend, self.sessions, address.handle,
-            self.timeout,
-        )  # fmt: skip
+        name, _ = address
+        set_aside(self.layout, self.backend, self.sessions, name, self.timeout)
 
     def reap(
         self,
@@ -353,9 +342,10 @@ class DiskEngine(Engine):
         """
         from .sweep import reap
 
+        name, path = address
         return reap(
-            address.path,
-            address.handle,
+            path,
+            name,
             self.sessions,
             age,
             self.timeout if timeout is None else timeout,
@@ -429,7 +419,8 @@ class DiskEngine(Engine):
         """See `Engine.lock`."""
         from .lock import StripeLock
 
-        return StripeLock(self.layout, address.handle, timeout, label)
+        name, _ = address
+        return StripeLock(self.layout, name, timeout, label)
 
     def check(self) -> None:
         """See `Engine.check`."""
