@@ -18,7 +18,7 @@ from cffi import FFI
 HERE = Path(__file__).resolve().parent
 SOURCES = (
     "crc.c", "files.c", "ids.c", "mac.c", "operations.c", "rules.c",
-    "slots.c", "sweep.c", "wipe.c",
+    "scan.c", "slots.c", "sweep.c", "wipe.c",
 )  # fmt: skip
 HEADERS = ("ws_api.h", "ws_internal.h", "build_native.py")
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wconversion"]

@@ -1,8 +1,8 @@
 /* Opening, locking, reading and writing one session file. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -253,11 +253,27 @@ int ws_file_named(int dirfd, const char *path, const ws_info *info)
     return WS_OK;
 }
 
-int ws_path_exists(const char *path)
+int ws_shard_walk(const char *directory, size_t prefix_len, ws_visit *visit,
+                  void *context)
 {
-    ws_info info;
+    struct dirent *entry;
+    DIR *listing;
+    int error;
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (look(AT_FDCWD, path, &info) == 0)
-        return WS_OK;
-    return errno == ENOENT ? WS_ABSENT : WS_ERRNO;
+    if (fd < 0)
+        return errno == ENOENT ? WS_ABSENT : WS_ERRNO;
+    listing = fdopendir(fd);
+    if (listing == NULL)
+        return ws_file_release(fd, 0, WS_ERRNO);
+    while (errno = 0, (entry = readdir(listing)) != NULL) {
+        size_t len = strspn(entry->d_name, "0123456789abcdef");
+
+        if (entry->d_name[len] == '\0' && len + prefix_len == WS_NAME_LEN)
+            visit(context, fd, entry->d_name);
+    }
+    error = errno;
+    closedir(listing);
+    errno = error;
+    return error == 0 ? WS_OK : WS_ERRNO;
 }

@@ -39,7 +39,6 @@ static const uint8_t order[10][16] = {
      v[b] = ROTATED(v[b] ^ v[c], 24), v[a] += v[b] + m[y],                    \
      v[d] = ROTATED(v[d] ^ v[a], 16), v[c] += v[d],                           \
      v[b] = ROTATED(v[b] ^ v[c], 63))
-/* Written out, so that the compiler knows each index. */
 #define ROUND(o)                                                              \
     (MIX(0, 4, 8, 12, (o)[0], (o)[1]), MIX(1, 5, 9, 13, (o)[2], (o)[3]),      \
      MIX(2, 6, 10, 14, (o)[4], (o)[5]), MIX(3, 7, 11, 15, (o)[6], (o)[7]),    \
@@ -60,16 +59,9 @@ static void compress(ws_mac_state *mac, int last)
     v[12] ^= mac->count;
     if (last)
         v[14] = ~v[14];
-    ROUND(order[0]);
-    ROUND(order[1]);
-    ROUND(order[2]);
-    ROUND(order[3]);
-    ROUND(order[4]);
-    ROUND(order[5]);
-    ROUND(order[6]);
-    ROUND(order[7]);
-    ROUND(order[8]);
-    ROUND(order[9]);
+#pragma GCC unroll 10
+    for (i = 0; i < 10; i++)
+        ROUND(order[i]);
     ROUND(order[0]);
     ROUND(order[1]);
     for (i = 0; i < 8; i++)

@@ -169,6 +169,24 @@ static int look_locked(ws_slots *slots, int fd, const char *path,
     return ws_slots_scan(slots, fd, info->size, name, 1);
 }
 
+/* Opens the session to be written: locked, with its live record found. */
+static int take(ws_slots *slots, const char *path, const char *name,
+                double timeout, ws_info *info, int *fd)
+{
+    int locked;
+    int status = ws_file_open(AT_FDCWD, path, O_RDWR, fd);
+
+    if (status != WS_OK)
+        return status;
+    status = ws_file_lock(*fd, LOCK_EX, timeout);
+    locked = status == WS_OK;
+    if (locked)
+        status = look_locked(slots, *fd, path, name, info);
+    if (status != WS_OK)
+        (void)ws_file_release(*fd, locked, status);
+    return status;
+}
+
 /* Under LOCK_EX: writes the record that follows the live one. */
 static int write_next(ws_slots *slots, const ws_info *info, const char *name,
                       uint8_t *header, const uint8_t *record,
@@ -244,28 +262,19 @@ int ws_session_commit(const char *path, const char *name,
     ws_slots slots;
     ws_info info;
     int fd;
-    int locked = 0;
     int status = ws_check_record(record, record_len);
 
+    slots.known = NULL;
     if (status == WS_OK)
-        status = ws_file_open(AT_FDCWD, path, O_RDWR, &fd);
+        status = take(&slots, path, name, timeout, &info, &fd);
     if (status != WS_OK)
         return status;
-    status = ws_file_lock(fd, LOCK_EX, timeout);
-    if (status != WS_OK)
-        goto done;
-    locked = 1;
-    slots.known = NULL;
-    status = look_locked(&slots, fd, path, name, &info);
-    if (status != WS_OK)
-        goto done;
     memcpy(header, slots.header, WS_HEADER_LEN);
     status = ws_may_follow(&slots, record, expected, now, idle, lifetime);
     if (status == WS_OK)
         status = write_next(&slots, &info, name, header, record, record_len,
                             durability);
-done:
-    return ws_file_release(fd, locked, status);
+    return ws_file_release(fd, 1, status);
 }
 
 /* What ws_session_replace writes, made in out from the live record. */
@@ -307,22 +316,14 @@ int64_t ws_session_replace(const char *path, const char *name,
     uint8_t header[WS_HEADER_LEN];
     ws_slots slots;
     ws_info info;
-    int64_t len = 0;
-    int fd;
-    int locked = 0;
-    int status = ws_file_open(AT_FDCWD, path, O_RDWR, &fd);
+    int64_t len;
+    int fd, status;
 
-    if (status != WS_OK)
-        return status;
-    status = ws_file_lock(fd, LOCK_EX, timeout);
-    if (status != WS_OK)
-        goto done;
-    locked = 1;
     slots.known = known;
     slots.known_len = known_len;
-    status = look_locked(&slots, fd, path, name, &info);
+    status = take(&slots, path, name, timeout, &info, &fd);
     if (status != WS_OK)
-        goto done;
+        return status;
     len = with_data(&slots, name, keys, data, data_len, serializer, now, out);
     status = len < 0 ? (int)len : ws_check_record(out, (size_t)len);
     if (status == WS_OK)
@@ -332,8 +333,7 @@ int64_t ws_session_replace(const char *path, const char *name,
         status = write_next(&slots, &info, name, header, out, (size_t)len,
                             durability);
     memcpy(out, header, sizeof header);
-done:
-    status = ws_file_release(fd, locked, status);
+    status = ws_file_release(fd, 1, status);
     return status == WS_OK ? len : status;
 }
 

@@ -1,6 +1,5 @@
 /* Removing the expired sessions of one shard directory. */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -29,13 +28,6 @@ typedef struct {
 static double seconds(struct timespec t)
 {
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int is_session_name(const sweep *s, const char *file)
-{
-    size_t len = strspn(file, "0123456789abcdef");
-
-    return file[len] == '\0' && len + s->prefix_len == WS_NAME_LEN;
 }
 
 /* The caller is told the names of as many odd files as there is room for. */
@@ -168,14 +160,14 @@ static void examine(sweep *s, const char *file, int counts)
     (void)ws_file_release(fd, 1, WS_OK);
 }
 
-static void visit(sweep *s, const char *file)
+static void visit(void *context, int dirfd, const char *file)
 {
+    sweep *s = context;
     struct stat info;
     int counts;
 
-    if (!is_session_name(s, file))
-        return;
-    if (fstatat(s->dirfd, file, &info, AT_SYMLINK_NOFOLLOW) < 0) {
+    s->dirfd = dirfd;
+    if (fstatat(dirfd, file, &info, AT_SYMLINK_NOFOLLOW) < 0) {
         if (errno != ENOENT)
             note_failure(s, WS_ERRNO);
         return;
@@ -202,29 +194,11 @@ int ws_shard_sweep(const char *directory, const char *prefix, double now,
                .odd_left = odd_capacity,
                .swept = swept};
     struct timespec kernel_now;
-    struct dirent *entry;
-    DIR *listing;
-    int error;
 
     memset(swept, 0, sizeof *swept);
-    s.dirfd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (s.dirfd < 0)
-        return errno == ENOENT ? WS_ABSENT : WS_ERRNO;
-    listing = fdopendir(s.dirfd);
-    if (listing == NULL) {
-        error = errno;
-        close(s.dirfd);
-        errno = error;
-        return WS_ERRNO;
-    }
     s.shortest =
         lifetime > 0 && (idle <= 0 || lifetime < idle) ? lifetime : idle;
     clock_gettime(CLOCK_REALTIME, &kernel_now);
     s.kernel_now = seconds(kernel_now);
-    while (errno = 0, (entry = readdir(listing)) != NULL)
-        visit(&s, entry->d_name);
-    error = errno;
-    closedir(listing);
-    errno = error;
-    return error == 0 ? WS_OK : WS_ERRNO;
+    return ws_shard_walk(directory, s.prefix_len, visit, &s);
 }

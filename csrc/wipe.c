@@ -46,17 +46,16 @@ static int retire(const ws_slots *slots, int slot, uint64_t len)
     uint64_t start = ws_slot_start(slot);
     uint64_t in_page = WS_PAGE_LEN - start % WS_PAGE_LEN;
     uint8_t header[WS_HEADER_LEN] = {0};
-    size_t least;
 
     if (in_page > len)
         in_page = len;
-    least = (size_t)in_page;
     memcpy(header, slots->header, WS_MAGIC_LEN);
     ws_put_u64(header + WS_SEQUENCE_AT, sequence_before(slots, slot));
     ws_put_u32(header + WS_CRC_AT,
                ~ws_crc32(slots->name_crc, header + WS_SEQUENCE_AT,
                          WS_HEADER_LEN - WS_SEQUENCE_AT));
-    if (ws_file_write(slots->fd, header, header, 0, start, least) < 0)
+    if (ws_file_write(slots->fd, header, header, 0, start, (size_t)in_page) <
+        0)
         return -1;
     return ws_file_wipe(slots->fd, start + in_page, start + len);
 }

@@ -153,5 +153,30 @@ int ws_shard_sweep(const char *directory, const char *prefix, double now,
                    double idle, double lifetime, char *odd,
                    size_t odd_capacity, ws_swept *swept);
 
-/* WS_OK if there is a file of that path, whatever it is, else WS_ABSENT. */
-int ws_path_exists(const char *path);
+/* A session of a scan. */
+typedef struct {
+    char name[32];
+    uint8_t header[64]; /* of the live record, with WS_OK */
+    int64_t blocks;     /* of 512 bytes */
+    int32_t status;     /* WS_DAMAGED: look again, under the lock */
+} ws_row;
+
+/* A scan of one shard directory: what is asked for, and what was counted. */
+typedef struct {
+    const char *prefix; /* as for ws_shard_sweep */
+    ws_row *rows;       /* of every so manieth file that is not empty */
+    int64_t room;       /* for so many of them */
+    size_t every;       /* 0: of none */
+    size_t seen;        /* the number of the first file; 0 has a row */
+    int64_t filled;     /* rows that there were to fill */
+    int64_t sessions;   /* in force, as far as the marks of the files tell */
+    int64_t superseded; /* marked so */
+    int64_t empty;
+    int64_t blocks; /* of 512 bytes, that all of them take */
+} ws_scanned;
+
+/*
+ * Adds what a shard directory holds to the counters.  Takes no lock, changes
+ * nothing.  The result is that of ws_shard_sweep.
+ */
+int ws_shard_scan(const char *directory, ws_scanned *scanned);

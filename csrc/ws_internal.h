@@ -214,4 +214,9 @@ int ws_file_release(int fd, int locked, int status);
 /* WS_OK if path still names the file behind fd, else WS_ABSENT. */
 int ws_file_named(int dirfd, const char *path, const ws_info *info);
 
+/* Calls visit for each file of a shard that is named like a session's. */
+typedef void ws_visit(void *context, int dirfd, const char *file);
+int ws_shard_walk(const char *directory, size_t prefix_len, ws_visit *visit,
+                  void *context);
+
 #endif

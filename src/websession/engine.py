@@ -465,6 +465,27 @@ class Swept:
         self.odd: list[bytes] = []
 
 
+class Scanned:
+    """
+    What a scan of a shard found, by the marks of its files and without a lock.
+
+    Attributes:
+        sessions: in force, as far as the marks tell.
+        superseded: that another ID has replaced.
+        empty: files that somebody is about to fill, or crashed before that.
+        disk: bytes that all of them take.
+        rows: of those that were to be read: handle, header of the live record
+            or nothing, bytes on the disk, status. With DAMAGED only a look
+            under the lock tells.
+    """
+
+    __slots__ = ("disk", "empty", "rows", "sessions", "superseded")
+
+    def __init__(self) -> None:
+        self.sessions = self.superseded = self.empty = self.disk = 0
+        self.rows: Iterable[tuple[bytes, bytes, int, int]] = ()
+
+
 class Deadline:
     """Bounds a loop of tries."""
 

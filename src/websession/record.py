@@ -58,6 +58,7 @@ __all__ = [
     "slot_start",
     "stored_at",
     "successor_of",
+    "unpack_fields",
     "unpack_marks",
     "unpack_origin",
     "unpack_slot",
@@ -96,6 +97,8 @@ unpack_stored = Struct("<24xd").unpack_from
 """When it was stored."""
 unpack_origin = Struct("<16xddI4xBB2xI").unpack_from
 """Created, stored, length of env, serialiser, flags, idle limit."""
+unpack_fields = Struct("<16xddIIBB2xI").unpack_from
+"""What `pack_fields` has packed, of a record or of its header."""
 unpack_slot = Struct("<4sIQ16xIIx7s").unpack_from
 """
 Magic, CRC, sequence number, length of env and of the data, and `PLAIN` if it

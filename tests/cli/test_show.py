@@ -16,7 +16,6 @@ from websession import FileStore, InvalidSessionId, WebSession
 from websession.admin.inspector import Inspector
 from websession.flask import tagged_json
 from websession.keyring import MIN_SECRET_LENGTH
-from wrapping import WrappingEngine
 
 DATA = {
     "user": "ann",
@@ -227,13 +226,13 @@ def test_what_is_used_before_it_is_deleted_as_old_stays(ws, root, backend):
     old = WebSession(ws.sessiondict, crossCheckVars=(), clock=lambda: 1e9)
     session_id = old.newSession()
     store = Inspector(root, backend=backend)
-    store.engine = WrappingEngine(store.engine)
-    store.engine.after(
-        "inspect", lambda: Child(ws.storeSession, session_id, "new").result()
-    )
-    assert not store.delete_older(handle_of(session_id).encode(), 1.1e9)
+    shard = int(handle_of(session_id)[:2], 16)
+    ((name, version),) = store.older(shard, 1.1e9)
+    assert name == handle_of(session_id).encode()
+    Child(ws.storeSession, session_id, "new").result()
+    assert not store.delete(name, version)
     assert ws.retrieveSession(session_id) == "new"
-    assert not store.delete_older(handle_of(session_id).encode(), 1.1e9)
+    assert list(store.older(shard, 1.1e9)) == []
 
 
 def test_delete_needs_to_be_told_which(console, root, json_ws):

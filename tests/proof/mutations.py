@@ -57,6 +57,7 @@ DICT, SESSION = "tests/web/test_web_dict.py", "tests/web/test_session.py"
 FOR_WEB = "tests/session/test_for_web.py"
 OPTIONS = "tests/frameworks/test_options.py"
 IN_USE = "tests/disk/test_limits_in_use.py"
+SCAN = "tests/disk/test_scan.py"
 REPLACE = "tests/unit/test_replace.py"
 PLAIN = "tests/unit/test_plain_pickle.py"
 WSGI, ASGI = "tests/web/test_wsgi.py", "tests/frameworks/test_asgi.py"
@@ -81,12 +82,8 @@ MUTATIONS = [
     Mutation(
         "writers share the lock, in C",
         C,
-        "    status = ws_file_lock(fd, LOCK_EX, timeout);\n"
-        "    if (status != WS_OK)\n        goto done;\n    locked = 1;\n"
-        "    slots.known = NULL;\n",
-        "    status = ws_file_lock(fd, LOCK_SH, timeout);\n"
-        "    if (status != WS_OK)\n        goto done;\n    locked = 1;\n"
-        "    slots.known = NULL;\n",
+        "    status = ws_file_lock(*fd, LOCK_EX, timeout);",
+        "    status = ws_file_lock(*fd, LOCK_SH, timeout);",
         ORDER,
     ),
     Mutation(
@@ -94,17 +91,6 @@ MUTATIONS = [
         PY,
         "    file.lock(LOCK_EX, timeout)\n    info = file.check()\n    if",
         "    file.lock(LOCK_SH, timeout)\n    info = file.check()\n    if",
-        ORDER,
-    ),
-    Mutation(
-        "who replaces the data shares the lock, in C",
-        C,
-        "    status = ws_file_lock(fd, LOCK_EX, timeout);\n"
-        "    if (status != WS_OK)\n        goto done;\n    locked = 1;\n"
-        "    slots.known = known;\n",
-        "    status = ws_file_lock(fd, LOCK_SH, timeout);\n"
-        "    if (status != WS_OK)\n        goto done;\n    locked = 1;\n"
-        "    slots.known = known;\n",
         ORDER,
     ),
     Mutation(
@@ -299,8 +285,8 @@ MUTATIONS = [
     Mutation(
         "old values stay in slots that no record reaches, in C",
         WIPE_C,
-        "header, 0, start, least) < 0)",
-        "header, 0, start, 0) < 0)",
+        "0, start, (size_t)in_page) <",
+        "0, start, 0) <",
         RECORD,
     ),
     Mutation(
@@ -509,7 +495,7 @@ MUTATIONS = [
     Mutation(
         "the lifetime is not looked at",
         "src/websession/session.py",
-        "                self.maxLifetime and now - record.created > "
+        "                self.maxLifetime and now - created > "
         "self.maxLifetime",
         "                False",
         MODEL,
@@ -1131,8 +1117,8 @@ MUTATIONS = [
     Mutation(
         "what is used meanwhile is deleted as old",
         "src/websession/admin/inspector.py",
-        "        return self.delete(name, version_of(raw))",
-        "        return self.delete(name)",
+        "        outcome = self.engine.remove(address, expected)",
+        "        outcome = self.engine.remove(address)",
         "tests/cli/test_show.py",
     ),
     # Faults
@@ -1334,7 +1320,7 @@ MUTATIONS = [
     Mutation(
         "the name of a new session is not synced",
         "src/websession/disk/engine.py",
-        "            sync_directory(self.layout.directory(address.handle))\n"
+        "            sync_directory(self.layout.directory(name))\n"
         "        return outcome\n"
         "\n"
         "    def commit",
@@ -2175,10 +2161,10 @@ MUTATIONS = [
         "an event loop deletes what has expired",
         "src/websession/session.py",
         "                if timeout is not None or self._deleteExpired(\n"
-        "                    session_id, record.version\n"
+        "                    session_id, version\n"
         "                ):\n"
         "                    raise InvalidSessionId(session_id)\n",
-        "                if self._deleteExpired(session_id, record.version):\n"
+        "                if self._deleteExpired(session_id, version):\n"
         "                    raise InvalidSessionId(session_id)\n",
         ASGI,
     ),
@@ -2308,6 +2294,48 @@ MUTATIONS = [
         "fence = self.marks[-1] if self.marks else 0",
         "fence = 0",
         PLAIN,
+    ),
+    Mutation(
+        "a scan takes what was superseded for a session, in C",
+        "csrc/scan.c",
+        "    if (info.st_mode & WS_MODE_SUPERSEDED)",
+        "    if (0 && (info.st_mode & WS_MODE_SUPERSEDED))",
+        SCAN,
+    ),
+    Mutation(
+        "a scan takes what was superseded for a session, in Python",
+        "src/websession/disk/plain/scan.py",
+        "if info.st_mode & MODE_SUPERSEDED:",
+        "if False:",
+        SCAN,
+    ),
+    Mutation(
+        "the sample of each shard begins anew",
+        "src/websession/admin/stats.py",
+        "        seen += found.sessions + found.superseded\n",
+        "",
+        SCAN,
+    ),
+    Mutation(
+        "a row of a sample stands for itself alone",
+        "src/websession/admin/stats.py",
+        "        weight = self.every\n",
+        "        weight = 1\n",
+        SCAN,
+    ),
+    Mutation(
+        "a torn slot is believed by a scan",
+        "src/websession/admin/inspector.py",
+        "        if status in (OK, ABSENT):",
+        "        if status in (OK, ABSENT, -6):",
+        SCAN,
+    ),
+    Mutation(
+        "rows that had no room are left out, in C",
+        "src/websession/disk/native.py",
+        "        if filled <= len(rows):",
+        "        if len(rows):",
+        SCAN,
     ),
     Mutation(
         "a single byte is read as the one that all share",

@@ -154,11 +154,11 @@ def test_backend_has_these_functions(backend_module):
         "commit",
         "create",
         "draw_id",
-        "exists",
         "keys_of",
         "read",
         "remove",
         "replace",
+        "scan_shard",
         "set_aside",
         "sweep_shard",
     ]

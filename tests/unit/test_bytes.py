@@ -19,10 +19,11 @@ IN_C = re.compile(
 
 # What handles records, or may be tempted to.
 ROOMS = ("admin", "disk", "stores", "engine", "keyring", "session")
-# Structures of other files: of `.count`, and of a system call.
+# Structures of other things: of `.count`, a system call, rows of a scan.
 OTHERS = {
     "disk.ledger": {"<4sIB3x32sQ", "<I"},
     "disk.plain.wipe": {"=hh4xqq24x"},
+    "disk.native": {"32s64sqi4x"},
 }
 HANDLING = {
     name: path

@@ -14,17 +14,27 @@ from ..disk.engine import DiskEngine
 from ..disk.root import LOCKS
 from ..disk.sweepnote import SweepNote
 from ..disk.walk import session_files
-from ..engine import OK, SUPERSEDED, UNREADABLE, loud
+from ..engine import (
+    ABSENT,
+    DAMAGED,
+    OK,
+    SUPERSEDED,
+    UNREADABLE,
+    Scanned,
+    loud,
+)
 from ..exceptions import (
     CorruptData,
     InvalidSessionId,
     SessionBusy,
 )
 from ..record import (
+    FLAG_SUPERSEDED,
     Parts,
     is_expired,
     is_superseded,
     stored_at,
+    unpack_fields,
     version_of,
 )
 
@@ -134,37 +144,72 @@ class Inspector:
             info = os.lstat(self.layout.path(name))
         except FileNotFoundError:
             return None
-        return self._look(name, info)
+        return self.session_of((name, b"", info.st_blocks * _BLOCK, DAMAGED))
 
     @loud
-    def _look(self, name: bytes, info: os.stat_result) -> StoredSession | None:
-        raw = self._raw(name)
-        if raw is None:
+    def scan(self, shard: int, every: int = 1, seen: int = 0) -> Scanned:
+        """What a shard holds; see `DiskEngine.scan`."""
+        return self.engine.scan(shard, every, seen) or Scanned()
+
+    @loud
+    def session_of(
+        self, row: tuple[bytes, bytes, int, int]
+    ) -> StoredSession | None:
+        """
+        The session of a row of a scan; None if it is gone.
+
+        Raises:
+            CorruptData, SessionBusy, UnsafeStore: as `look`.
+        """
+        name, _, disk, _ = row
+        header = self._version(row)
+        if header is None:
             return None
-        parts = Parts(raw)
+        created, stored, _, size, number, flags, idle = unpack_fields(header)
         return StoredSession(
-            name.decode("ascii"),
-            parts.created,
-            parts.stored,
-            parts.idle,
-            len(parts.data),
-            info.st_blocks * _BLOCK,
-            parts.number,
-            is_superseded(raw),
-        )
+            name.decode("ascii"), created, stored, idle, size, disk, number,
+            flags & FLAG_SUPERSEDED != 0,
+        )  # fmt: skip
+
+    def _version(self, row: tuple[bytes, bytes, int, int]) -> bytes | None:
+        name, header, _, status = row
+        if status in (OK, ABSENT):
+            return header or None
+        raw = self._raw(name)
+        return None if raw is None else version_of(raw)
 
     def _raw(self, name: bytes) -> bytes | None:
         return self.engine.inspect(self.engine.address(name))
 
     def shard(self, number: int) -> Iterator[StoredSession]:
         """The readable sessions of a shard, superseded ones too."""
-        for name, info in self.files(number):
+        for row in self.scan(number).rows:
             try:
-                found = self._look(name, info)
+                found = self.session_of(row)
             except UNREADABLE:
                 continue
             if found is not None:
                 yield found
+
+    def older(
+        self, number: int, before: float
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """
+        Handle and version of the sessions of a shard that were last stored
+        before a time: `delete` with that version ends none that was stored
+        meanwhile.
+        """
+        for row in self.scan(number).rows:
+            try:
+                version = self._version(row)
+            except UNREADABLE:
+                continue
+            if (
+                version is not None
+                and stored_at(version) < before
+                and not is_superseded(version)
+            ):
+                yield row[0], version
 
     def sessions(self) -> Iterator[StoredSession]:
         """The live sessions, one shard after the other."""
@@ -234,18 +279,6 @@ class Inspector:
 
             return delete(self.engine, address)
         return outcome == OK
-
-    def delete_older(self, name: bytes, before: float) -> bool:
-        """
-        Deletes a session that was last stored before a time.
-
-        Returns:
-            False if it has been stored since, or is gone.
-        """
-        raw = self._raw(name)
-        if raw is None or stored_at(raw) >= before:
-            return False
-        return self.delete(name, version_of(raw))
 
     @loud
     def delete_empty(self, name: bytes, age: float) -> bool:

@@ -22,6 +22,8 @@ __all__ = ["AGES", "SIZES", "Census", "Distribution", "room", "take"]
 
 # Upper ends of the classes; above the last one there is one more.
 AGES = (60, 600, 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400)
+# Of how many sessions, about, sizes and ages are looked at.
+SAMPLE = 20_000
 SIZES = (256, 512, 1024, 4096, 16384, 65536, 1 << 20)
 
 
@@ -43,10 +45,10 @@ class Distribution:
         self.least: float | None = None
         self.most: float | None = None
 
-    def add(self, value: float) -> None:
-        """Counts a value."""
-        self.counts[bisect_left(self.ends, value)] += 1
-        self.total += value
+    def add(self, value: float, weight: int = 1) -> None:
+        """Counts a value so often."""
+        self.counts[bisect_left(self.ends, value)] += weight
+        self.total += weight * value
         if self.least is None or value < self.least:
             self.least = value
         if self.most is None or value > self.most:
@@ -83,10 +85,17 @@ class Census:
             creation, and of seconds since the last store.
         created: how many were made in the last minute, and in the last hour.
         shards: how many sessions are in each.
+        every: 1: each session was looked at. Otherwise every so manieth, and
+            counts for so many: sizes, ages, idle, created, expired, own_limit
+            and unreadable are estimates. The others are exact, as far as the
+            marks of the files tell.
     """
 
-    def __init__(self, shards: int, limits: InUse | None = None) -> None:
+    def __init__(
+        self, shards: int, limits: InUse | None = None, every: int = 1
+    ) -> None:
         self.now = time.time()
+        self.every = every
         self.limits = limits
         self.expired = None if limits is None else 0
         self.sessions = self.superseded = self.unreadable = self.empty = 0
@@ -96,47 +105,62 @@ class Census:
         self.created = {60: 0, 3600: 0}
         self.shards = [0] * shards
 
-    def add(self, session: StoredSession, shard: int) -> None:
-        """Counts a session, which lies in the shard of this number."""
-        self.disk += session.disk
-        if session.superseded:
-            self.superseded += 1
-            return
-        self.sessions += 1
-        self.shards[shard] += 1
-        self.own_limit += session.idle > 0
+    def count(self, shard: int, sessions: int, superseded: int) -> None:
+        """Counts sessions that lie in the shard of this number."""
+        self.sessions += sessions
+        self.shards[shard] += sessions
+        self.superseded += superseded
+
+    def measure(self, session: StoredSession) -> None:
+        """Takes a session for those that it stands for."""
+        weight = self.every
+        self.own_limit += weight * (session.idle > 0)
         if self.expired is not None and session.is_expired(
             self.now, self.limits
         ):
-            self.expired += 1
+            self.expired += weight
         age = max(0.0, self.now - session.created)
-        self.sizes.add(session.size)
-        self.ages.add(age)
-        self.idle.add(max(0.0, self.now - session.stored))
+        self.sizes.add(session.size, weight)
+        self.ages.add(age, weight)
+        self.idle.add(max(0.0, self.now - session.stored), weight)
         for span in self.created:
-            self.created[span] += age <= span
+            self.created[span] += weight * (age <= span)
 
 
-def take(store: Inspector, show: Callable[[int], None]) -> Census:
+def take(
+    store: Inspector, show: Callable[[int], None], exact: bool = False
+) -> Census:
     """
-    Looks at every session once.
+    Counts all sessions, and looks at some.
 
     Args:
         show: is called with how many shards are done.
+        exact: look at each, also where there are many.
     """
-    census = Census(store.layout.shards, store.limits())
-    for number in range(store.layout.shards):
-        for name, info in store.files(number):
-            if info.st_size == 0:
-                census.empty += 1
-                continue
+    shards = store.layout.shards
+    every = 1 if exact else store.scan(0, 0).sessions * shards // SAMPLE or 1
+    census = Census(shards, store.limits(), every)
+    seen = 0
+    for number in range(shards):
+        found = store.scan(number, every, seen)
+        seen += found.sessions + found.superseded
+        census.empty += found.empty
+        census.disk += found.disk
+        if every > 1:
+            census.count(number, found.sessions, found.superseded)
+        for row in found.rows:
             try:
-                found = store.look(name)
+                session = store.session_of(row)
             except (CorruptData, SessionStoreError):
-                census.unreadable += 1
+                census.unreadable += every
                 continue
-            if found is not None:
-                census.add(found, number)
+            if session is None:
+                continue
+            gone = session.superseded
+            if every == 1:
+                census.count(number, not gone, gone)
+            if not gone:
+                census.measure(session)
         show(number + 1)
     try:
         census.damaged = len(os.listdir(store.layout.join(DAMAGED)))

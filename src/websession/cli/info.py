@@ -31,13 +31,18 @@ def add(commands: Commands) -> None:
         "info",
         aliases=["stats"],
         help="how many sessions there are, how old, how large",
-        description="Looks at every session once: numbers, ages, sizes, "
-        "balance of the directories, the last sweep, what is damaged, and "
-        "what room is left.",
+        description="Counts all sessions, and looks at some 20,000 of them: "
+        "numbers, ages, sizes, balance of the directories, the last sweep, "
+        "what is damaged, and what room is left.",
     )
     parser.set_defaults(run=_run)
     add_path(parser)
     add_json(parser)
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="look at each session, however many there are",
+    )
     parser.add_argument(
         "--prometheus",
         action="store_true",
@@ -50,7 +55,7 @@ def _run(options: argparse.Namespace) -> int:
     store = inspector(options)
     quiet = options.json or options.prometheus
     with progress("looking", store.layout.shards, quiet) as show:
-        census = take(store, show)
+        census = take(store, show, options.exact)
     if options.prometheus:
         from .prometheus import exposition
 
@@ -77,7 +82,7 @@ def _as_json(store: Inspector, census: Census) -> dict[str, object]:
             name: getattr(census, name)
             for name in (
                 "sessions", "expired", "superseded", "unreadable", "empty",
-                "damaged", "own_limit", "disk",
+                "damaged", "own_limit", "disk", "every",
             )
         },
         "limits": _limits_as_json(census.limits),
@@ -194,6 +199,11 @@ def _sessions(census: Census) -> dict[str, str]:
         values["per directory"] = (
             f"{min(shards)} to {max(shards)}, "
             f"{sum(shards) / len(shards):.1f} on average"
+        )
+    if census.every > 1:
+        values["looked at"] = (
+            f"1 of {census.every:,}: but for sessions and disk these are "
+            "estimates (--exact)"
         )
     for name, number in (
         ("own limit", census.own_limit),

@@ -65,6 +65,11 @@ def exposition(store: Inspector, census: Census) -> list[str]:
     gauge("unreadable_sessions", "Unreadable files.", census.unreadable)
     gauge("damaged_files", "Files in .damaged.", census.damaged)
     gauge("disk_bytes", "Bytes that sessions take.", census.disk)
+    gauge(
+        "sampled_every",
+        "Of how many sessions one was looked at.",
+        census.every,
+    )
     left = room(store)
     gauge("room_bytes", "Bytes left on the file system.", left["bytes"])
     gauge("room_files", "Files left on the file system.", left["files"])

@@ -250,14 +250,11 @@ def _delete_old(store: Inspector, options: argparse.Namespace) -> int:
     with progress("deleting", store.layout.shards, options.json) as show:
         for number in range(store.layout.shards):
             show(number + 1)
-            for session in store.shard(number):
-                if session.superseded or session.stored >= before:
-                    continue
-                name = session.handle.encode("ascii")
+            for name, version in store.older(number, before):
                 if not options.dry_run:
-                    count += store.delete_older(name, before)
+                    count += store.delete(name, version)
                     continue
                 count += 1
                 if not options.json:
-                    say(session.handle)
+                    say(name.decode("ascii"))
     return count

@@ -11,7 +11,7 @@ Lock order: the count, then a session.
 
 from __future__ import annotations
 
-from os import F_OK, access
+from os import F_OK, access, lstat
 from time import monotonic
 
 from .. import engine
@@ -20,7 +20,6 @@ from .root import COUNT
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
     from typing import TypeVar
 
     from .ledger import Ledger
@@ -35,22 +34,27 @@ __all__ = ["SessionCount"]
 _KNOWN_FOR = 1.0
 
 
+def _is_there(path: bytes) -> bool:
+    """Not by `access`, which takes a failing system for an answer."""
+    try:
+        lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 class SessionCount:
     """
     The count of a store, for everything that makes or removes a session.
 
     Args:
         layout: the store's directory.
-        backend: the store's.
         timeout: longest wait for the count's lock, in seconds.
     """
 
-    def __init__(
-        self, layout: Layout, backend: ModuleType, timeout: float
-    ) -> None:
+    def __init__(self, layout: Layout, timeout: float) -> None:
         self._layout = layout
         self._path = layout.join(COUNT)
-        self._exists = backend.exists
         self._timeout = timeout
         self._absent_until = 0.0
 
@@ -68,7 +72,7 @@ class SessionCount:
         path = self._path
         now = monotonic()
         if make or now >= self._absent_until:
-            if make or self._exists(path):
+            if make or _is_there(path):
                 return self._with_ledger(make, counted, action)
             self._absent_until = now + _KNOWN_FOR
         try:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, NoReturn
 
-    from ..engine import Draft, Limits
+    from ..engine import Draft, Limits, Scanned
 
     Address = tuple[bytes, bytes]  # a handle, and the path of its file
     from .limitsnote import InUse
@@ -102,7 +102,7 @@ class DiskEngine(Engine):
         self.backend = choose(backend)
         self.layout = Layout(path, secrets, shards, allow_network, existing)
         self.timeout = timeout
-        self.sessions = SessionCount(self.layout, self.backend, timeout)
+        self.sessions = SessionCount(self.layout, timeout)
         self.parts = self.layout.shards
         self._durability = DURABILITIES.index(durability)
         self.quick = not self._durability
@@ -414,6 +414,22 @@ class DiskEngine(Engine):
         from .ledger import counted_handles
 
         return counted_handles(self.layout, part)
+
+    def scan(
+        self, shard: int, every: int = 1, seen: int = 0
+    ) -> Scanned | None:
+        """
+        What a shard holds; None if there is no such directory yet.
+
+        Args:
+            every: read the header of every so manieth session; 0: of none.
+            seen: how many sessions of other shards came before.
+        """
+        prefix = self.layout.prefix(shard)
+        found: Scanned | None = self.backend.scan_shard(
+            self.layout.join(prefix), prefix, every, seen
+        )
+        return found
 
     def lock(self, address: Address, timeout: float, label: str) -> StripeLock:
         """See `Engine.lock`."""

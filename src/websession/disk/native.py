@@ -9,6 +9,7 @@ and in csrc/ws_api.h.
 from __future__ import annotations
 
 import time
+from struct import Struct
 
 from .. import engine
 from ._native import ffi, lib  # type: ignore[import-not-found]
@@ -24,6 +25,8 @@ NAME = "c"
 
 _READ_LENGTH = 1 << 17
 _ODD_LENGTH = 4096
+_BLOCK = 512  # of st_blocks, whatever the file system's are
+_ROW = Struct("32s64sqi4x")
 _NOTHING = (engine.ABSENT, engine.LARGE)
 _NULL = ffi.NULL
 _new = ffi.new
@@ -33,7 +36,9 @@ _unpack = ffi.unpack
 _read = lib.ws_session_read
 _replace = lib.ws_session_replace
 _commit = lib.ws_session_commit
-_exists = lib.ws_path_exists
+
+# Rows of a scan: what was enough until now.
+_room = 256
 
 # Buffers wait here between calls: a thread or a signal handler that comes in
 # between finds the pool empty and makes its own.
@@ -360,12 +365,47 @@ def sweep_shard(
     return swept
 
 
-def exists(path: bytes) -> bool:
-    """Whether there is a file, of whatever kind; links are not followed."""
-    result: int = _exists(path)
-    if result == engine.ERRNO:
-        engine.fail(result, ffi.errno, path.rpartition(b"/")[2])
-    return result == engine.OK
+def scan_shard(
+    directory: bytes, prefix: bytes, every: int = 1, seen: int = 0
+) -> engine.Scanned | None:
+    """
+    What a shard directory holds. Takes no lock, changes nothing.
+
+    Args:
+        directory: path of the shard.
+        prefix: what of the handle the directory stands for.
+        every: read the header of every so manieth session; 0: of none.
+        seen: how many sessions of other shards came before.
+
+    Returns:
+        What was found, or None if there is no such directory.
+    """
+    global _room
+    kept = _new("char[]", prefix)
+    while True:
+        rows = _allocate("ws_row[]", _room if every else 0)
+        result = _new("ws_scanned *")
+        result.prefix, result.rows, result.room = kept, rows, len(rows)
+        result.every, result.seen = every, seen
+        outcome = lib.ws_shard_scan(directory, result)
+        if outcome == engine.ABSENT:
+            return None
+        if outcome != engine.OK:
+            engine.fail(outcome, ffi.errno, prefix)
+        filled = result.filled
+        if filled <= len(rows):
+            break
+        _room = filled + filled // 8
+    found = engine.Scanned()
+    found.sessions, found.superseded = result.sessions, result.superseded
+    found.empty, found.disk = result.empty, result.blocks * _BLOCK
+    found.rows = [
+        (name, b"" if status else header, blocks * _BLOCK, status)
+        for name, header, blocks, status in _ROW.iter_unpack(
+            _buffer(rows, filled * _ROW.size)
+        )
+    ]
+    return found
 
 
 def set_aside(path: bytes, name: bytes, target: bytes, timeout: float) -> bool:

@@ -9,18 +9,18 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .root import Layout
 
-__all__ = ["session_files"]
+__all__ = ["files_of", "session_files"]
 
 _HEX = frozenset("0123456789abcdef")
 
 
 def session_files(
     layout: Layout, shard: int
-) -> Iterator[tuple[bytes, os.stat_result]]:
+) -> Iterable[tuple[bytes, os.stat_result]]:
     """
     Handle and `lstat` of each regular file that is named like a session's;
     superseded ones too. Leaves out what goes away meanwhile.
@@ -32,14 +32,26 @@ def session_files(
         OSError: the directory cannot be read; none at all is an empty one.
     """
     prefix = layout.prefix(shard)
-    length = 32 - len(prefix)
     try:
-        # To the end: no descriptor stays open while somebody iterates.
-        with os.scandir(os.fsdecode(layout.join(prefix))) as entries:
-            found = list(entries)
+        return files_of(layout.join(prefix), prefix)
     except FileNotFoundError:
-        return
-    for entry in found:
+        return ()
+
+
+def files_of(
+    directory: bytes, prefix: bytes
+) -> Iterator[tuple[bytes, os.stat_result]]:
+    """The same, of the directory that stands for a prefix."""
+    # To the end: no descriptor stays open while somebody iterates.
+    with os.scandir(os.fsdecode(directory)) as entries:
+        return _sessions_among(list(entries), prefix)
+
+
+def _sessions_among(
+    entries: list[os.DirEntry[str]], prefix: bytes
+) -> Iterator[tuple[bytes, os.stat_result]]:
+    length = 32 - len(prefix)
+    for entry in entries:
         if len(entry.name) != length or not _HEX.issuperset(entry.name):
             continue
         try:

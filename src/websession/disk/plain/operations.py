@@ -435,15 +435,24 @@ def remove(
         engine.fail(engine.ERRNO, error.errno or 0, name)
 
 
-def exists(path: bytes) -> bool:
-    """Whether there is a file, of whatever kind; links are not followed."""
-    try:
-        os.lstat(path)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        engine.fail(engine.ERRNO, error.errno or 0, path.rpartition(b"/")[2])
-    return True
+def scan_shard(
+    directory: bytes, prefix: bytes, every: int = 1, seen: int = 0
+) -> engine.Scanned | None:
+    """
+    What a shard directory holds. Takes no lock, changes nothing.
+
+    Args:
+        directory: path of the shard.
+        prefix: what of the handle the directory stands for.
+        every: read the header of every so manieth session; 0: of none.
+        seen: how many sessions of other shards came before.
+
+    Returns:
+        What was found, or None if there is no such directory.
+    """
+    from .scan import scan
+
+    return scan(directory, prefix, every, seen)
 
 
 def set_aside(path: bytes, name: bytes, target: bytes, timeout: float) -> bool:
