@@ -1,6 +1,4 @@
 /* The MAC of a record: BLAKE2b with a key (RFC 7693), 16 bytes long. */
-#include <string.h>
-
 #include "ws_internal.h"
 
 #define BLOCK_LEN 128

@@ -293,6 +293,8 @@ static int64_t with_data(const ws_slots *slots, const char *name,
         return WS_LARGE;
     if (!slots->same && !ws_mac_verifies(keys, name, live, (size_t)live_len))
         return WS_FORGED;
+    if (env_len > 0 && live[WS_SERIALIZER_AT] != serializer)
+        return WS_CONFLICT;
     memcpy(out, live, WS_HEADER_LEN);
     if (!(ahead > 0 && ahead <= WS_CLOCK_SLACK))
         ws_put_f64(out + WS_STORED_AT, now);

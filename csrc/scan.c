@@ -1,7 +1,6 @@
 /* Counting what a shard directory holds, and reading some of it. */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <string.h>
 
 #include "ws_internal.h"
 

@@ -14,8 +14,6 @@
  * one for the live one, and go back in time.  A CRC that does not fit sends it
  * to the lock.
  */
-#include <string.h>
-
 #include "ws_internal.h"
 
 /* How many bytes of a slot records may have been written to. */

@@ -111,8 +111,9 @@ int ws_session_commit(const char *path, const char *name,
  * live record is a little ahead, that one.  The live record is checked as
  * ws_session_read does it, and the limits as ws_session_commit.  out, of 4096
  * bytes, receives the record as written, and its length is returned; with
- * WS_EXPIRED and WS_SUPERSEDED the header of the live one.  Both records fit
- * into a page, or it is WS_LARGE: large ones are hashed outside of the lock.
+ * WS_EXPIRED, WS_SUPERSEDED, and WS_CONFLICT since another serializer has
+ * written env, the header of the live one.  Both records fit into a page, or
+ * it is WS_LARGE: large ones are hashed outside of the lock.
  */
 int64_t ws_session_replace(const char *path, const char *name,
                            const ws_keys *keys, const uint8_t *known,

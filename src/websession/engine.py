@@ -29,10 +29,12 @@ from .record import (
     VERSION,
     is_expired,
     later,
+    number_of,
     origin_of,
     stored_at,
     unpack_origin,
     unpack_stored,
+    version_of,
 )
 
 TYPE_CHECKING = False
@@ -342,6 +344,8 @@ class Engine:
 
         Returns:
             OK and the record as written; ABSENT, EXPIRED or SUPERSEDED.
+            CONFLICT: there is env, which another serialiser has written;
+            whoever knows it has to write both anew.
 
         Raises:
             CorruptData, SessionBusy, SessionStoreError: as `read`.
@@ -351,6 +355,8 @@ class Engine:
         raw = known or self.read(address, b"", timeout)
         while raw is not None:
             created, env, own = origin_of(raw)
+            if env and number_of(raw) != number:
+                return CONFLICT, version_of(raw)
             stored = later(now, stored_at(raw))
             draft = created, stored, env, data, number, b"", own
             outcome, header = self.commit(

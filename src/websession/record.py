@@ -46,6 +46,7 @@ __all__ = [
     "is_over",
     "is_superseded",
     "later",
+    "number_of",
     "numbered",
     "origin_of",
     "pack_fields",
@@ -307,6 +308,12 @@ def origin_of(record: bytes) -> tuple[float, bytes, int]:
     created, _, env_len, _, flags, idle = unpack_origin(record)
     at = env_at(flags) if flags else HEADER_LENGTH
     return created, record[at : at + env_len], idle
+
+
+def number_of(record: bytes) -> int:
+    """The number of the serialiser that has written env and data."""
+    number: int = unpack_origin(record)[3]
+    return number
 
 
 def is_superseded(record: bytes) -> bool:

@@ -170,7 +170,7 @@ class EngineContract:
                 known = raw
             data = b"%d" % seconds
             outcome, raw = engine.replace(
-                address, known, data, 7, at(NOW + seconds)
+                address, known, data, 2, at(NOW + seconds)
             )
             assert outcome == outcomes.OK
             assert engine.read(address) == raw
@@ -179,7 +179,7 @@ class EngineContract:
             assert (parts.created, parts.env) == (NOW - 5, b"e" * 300)
             assert (parts.idle, parts.supersede) == (77, b"")
             assert (parts.stored, parts.data) == (NOW + seconds, data)
-            assert parts.number == 7
+            assert parts.number == 2
 
     @pytest.mark.parametrize("before", [0, 70_000])
     @pytest.mark.parametrize("after", [0, 3000, 70_000])
@@ -215,6 +215,17 @@ class EngineContract:
         found = engine.replace(here, live, b"new", 2, UNLIMITED)
         assert found == (outcomes.ABSENT, b"")
         assert engine.read(here) is None
+
+    def test_other_data_of_another_serializer(self, engine, here):
+        """Env is of one serialiser with the data."""
+        live = engine.read(here)
+        for known in b"", live:
+            found = engine.replace(here, known, b"new", 7, UNLIMITED)
+            assert found == (outcomes.CONFLICT, version_of(live))
+        bare = engine.locate("bare")
+        engine.create(bare, draft(env=b""), UNLIMITED, None)
+        outcome, raw = engine.replace(bare, b"", b"new", 7, UNLIMITED)
+        assert (outcome, Parts(raw).number) == (outcomes.OK, 7)
 
     def test_other_data_for_what_is_ahead_keeps_its_time(self, engine, here):
         _, raw = engine.replace(here, b"", b"new", 2, at(NOW - 2))

@@ -10,6 +10,7 @@ import pytest
 
 from support import in_processes
 from websession import FileStore, SessionStoreError, UnsafeStore, WebSession
+from websession.disk.engine import DiskEngine
 from websession.disk.root import network_type
 
 
@@ -391,3 +392,13 @@ def test_a_store_put_back_from_a_backup_is_the_same(root, make_store):
     ws.sessiondict.engine.layout._looked -= 60
     ws.deleteSession(ws.newSession())
     assert ws.countSessions() == 1
+
+
+def test_what_is_not_there_needs_no_key(make_session, root, backend):
+    ws = make_session()
+    session_id = ws.newSession()
+    engine = DiskEngine(root, backend=backend, existing=True)
+    (root / ".key").unlink()
+    assert engine.read(engine.locate("neverNever12")) is None
+    with pytest.raises(SessionStoreError, match="key is missing"):
+        engine.read(engine.locate(session_id))

@@ -148,8 +148,6 @@ def test_a_damaged_count_is_made_anew_when_it_is_needed(
     ids = [ws.newSession() for _ in range(5)]
     count = root / ".count"
     count.write_bytes(content)
-    # One that has not just seen that nobody counts.
-    ws = open_session(root, backend, 0, 3600)
     ids.append(ws.newSession())
     ws.deleteSession(ids[0])
     ws.regenerateSession(ids[1], grace=60)

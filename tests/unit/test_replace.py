@@ -43,7 +43,7 @@ def replaced(
     keyring=KEYRING,
 ):  # fmt: skip
     return backend.replace(
-        where, NAME, backend.keys_of(keyring), known, data, 7, now, idle,
+        where, NAME, backend.keys_of(keyring), known, data, 2, now, idle,
         lifetime, 0, 0.0,
     )  # fmt: skip
 
@@ -140,6 +140,27 @@ def test_what_is_known_is_not_looked_at_again(backend_module, path):
             backend_module.read(where, NAME, 0.0, other, keys)
 
 
+def test_a_record_that_ends_beyond_its_file_is_torn(both, path):
+    """Its CRC is right all the same, over what is there of it."""
+    long = simple(b"x" * 200, env=b"")
+    cut = finished(long[:-195], 8)
+    good = finished(simple(), 7)
+    where = put(path, good.ljust(slot_start(1), b"\0") + cut)
+    for backend in both:
+        assert backend.read(where, NAME, 0.0) == good
+
+
+def test_what_is_known_is_returned_itself_beside_a_torn_slot(
+    backend_module, path
+):
+    raw = finished(simple(), 7)
+    torn = finished(simple(b"torn"), 8)[:-1] + b"?"
+    where = put(path, raw.ljust(slot_start(1), b"\0") + torn)
+    keys = backend_module.keys_of(KEYRING)
+    found = backend_module.read(where, NAME, 0.0, raw, keys)
+    assert found is raw
+
+
 # Other data
 
 
@@ -174,7 +195,7 @@ def test_both_backends_write_the_same(
         return
     outcome, found, *_ = left[0]
     assert outcome == engine.OK
-    expected = KEYRING.pack(NAME, CREATED, NOW, env, other, 7, b"", own)
+    expected = KEYRING.pack(NAME, CREATED, NOW, env, other, 2, b"", own)
     assert found == finished(expected, 8)
     assert both[0].read(where, NAME, 0.0) == found
 
@@ -208,6 +229,22 @@ def test_what_was_superseded_is_not_replaced(backend_module, path, known):
     found = replaced(backend_module, where, raw if known else b"")
     assert found == (engine.SUPERSEDED, raw[:HEADER_LENGTH])
     assert path.read_bytes() == raw
+
+
+def test_what_another_serializer_has_written_as_env_is_not_kept(
+    backend_module, path
+):
+    raw = finished(simple())
+    where = put(path, raw)
+    keys = backend_module.keys_of(KEYRING)
+    for number in 1, 3, 200:
+        found = backend_module.replace(
+            where, NAME, keys, b"", b"new", number, NOW, 0.0, 0.0, 0, 0.0
+        )
+        assert found == (engine.CONFLICT, raw[:HEADER_LENGTH])
+    assert path.read_bytes() == raw
+    where = put(path, finished(simple(env=b"")))
+    assert replaced(backend_module, where)[0] == engine.OK
 
 
 def test_what_has_expired_is_not_replaced(backend_module, path):

@@ -12,7 +12,6 @@ Lock order: the count, then a session.
 from __future__ import annotations
 
 from os import F_OK, access, lstat
-from time import monotonic
 
 from .. import engine
 from .root import COUNT
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 __all__ = ["SessionCount"]
-
-# For how many seconds a process knows that there is no count: it looks when
-# it is done in any case.
-_KNOWN_FOR = 1.0
 
 
 def _is_there(path: bytes) -> bool:
@@ -56,7 +51,6 @@ class SessionCount:
         self._layout = layout
         self._path = layout.join(COUNT)
         self._timeout = timeout
-        self._absent_until = 0.0
 
     def _counted(
         self,
@@ -70,11 +64,8 @@ class SessionCount:
         count locked, if there is one or is to be made.
         """
         path = self._path
-        now = monotonic()
-        if make or now >= self._absent_until:
-            if make or _is_there(path):
-                return self._with_ledger(make, counted, action)
-            self._absent_until = now + _KNOWN_FOR
+        if make or _is_there(path):
+            return self._with_ledger(make, counted, action)
         try:
             return action()
         finally:
@@ -82,7 +73,6 @@ class SessionCount:
             # was done, or after. A look that is cheap: where it fails to see
             # the count, the sweep will correct that.
             if access(path, F_OK):
-                self._absent_until = 0.0
                 self.audit(self._layout.shard(name), True)
 
     def _with_ledger(

@@ -156,9 +156,9 @@ class DiskEngine(Engine):
         name, path = address
         if timeout is None:
             timeout = self.timeout
-        if self._keys is None:
-            self._unlock()
         try:
+            if self._keys is None and self._read(path, name, timeout):
+                self._unlock()
             raw: bytes | None = self._read(
                 path, name, timeout, known, self._keys
             )

@@ -267,9 +267,10 @@ def replace(
         number: of the serialiser of the data.
 
     Returns:
-        Status and record. OK: as written. EXPIRED, SUPERSEDED: only the header
-        of the live one. ABSENT: nothing. LARGE: nothing was done, since this
-        is for records that fit into a page.
+        Status and record. OK: as written. CONFLICT, since another serializer
+        has written env, EXPIRED, SUPERSEDED: only the header of the live one.
+        ABSENT: nothing. LARGE: nothing was done, since this is for records
+        that fit into a page.
     """
     if len(name) != 32:
         _bad_name()

@@ -34,6 +34,7 @@ from ..record import (
     info_of,
     is_superseded,
     later,
+    number_of,
     origin_of,
     pack_successor,
     stored_at,
@@ -46,7 +47,7 @@ from .recall import Recall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Any
 
@@ -117,7 +118,7 @@ class RecordStore(SessionStore):
         if type(data) is serializers.Encoded:
             payload: bytes = data
         else:
-            payload = self.serializer.dumps(data)
+            payload = bytes(self.serializer.dumps(data))
         if len(payload) > self._max_size:
             from .sizes import largest
 
@@ -188,16 +189,7 @@ class RecordStore(SessionStore):
         superseded = flags & FLAG_SUPERSEDED != 0
         if superseded:
             self._check_readable(known, raw, now)
-        if number not in self._accepted:
-            mine = self.serializer
-            raise CorruptData(
-                f"session {handle(session_id).decode()} was written by "
-                f"serializer {number}, this store reads {mine.number} "
-                f"({mine.name}): WebSession(path) writes pickle (1), "
-                "WebSession.for_web and the adapters JSON (2); open it in the "
-                "same way, or name the other one in also_accept"
-            )
-        loads = self._accepted[number].loads
+        loads = self._loads(session_id, number)
         env: Any = {}
         try:
             if env_len:
@@ -276,10 +268,61 @@ class RecordStore(SessionStore):
         outcome, raw = self._replace(
             known.address, known.raw, payload, self._number, limits, timeout
         )
+        if outcome == CONFLICT:
+            return self._convert(known, payload, limits, timeout)
         if outcome != OK:
             self._refuse(known, outcome, limits[0])
         self._recall.remember(known, raw)
         return raw[VERSION]
+
+    def _convert(
+        self,
+        known: Recalled,
+        payload: bytes,
+        limits: Limits,
+        timeout: float | None,
+    ) -> object:
+        """Replaces what another serialiser has written, env too."""
+        deadline = Deadline(
+            self.engine.timeout if timeout is None else timeout
+        )
+        while True:
+            live = version_of(self._current(known, limits[0], timeout))
+            found = self._follow(known, payload, limits, live, None, timeout)
+            if found is not None:
+                return found
+            deadline.check()
+
+    def _converted(self, session_id: str, number: int, env: bytes) -> bytes:
+        """Env of another serialiser, by that of this store."""
+        loads = self._loads(session_id, number)
+        try:
+            return self.serializer.dumps(loads(env))
+        except SessionStoreError:
+            raise  # that says nothing about the data
+        except Exception as error:
+            raise CorruptData(
+                f"session {handle(session_id).decode()} cannot be converted: "
+                f"{error}"
+            ) from error
+
+    def _loads(self, session_id: str, number: int) -> Callable[[bytes], Any]:
+        """
+        What reads env and data of a serialiser of this number.
+
+        Raises:
+            CorruptData: the store does not accept it.
+        """
+        if number not in self._accepted:
+            mine = self.serializer
+            raise CorruptData(
+                f"session {handle(session_id).decode()} was written by "
+                f"serializer {number}, this store reads {mine.number} "
+                f"({mine.name}): WebSession(path) writes pickle (1), "
+                "WebSession.for_web and the adapters JSON (2); open it in the "
+                "same way, or name the other one in also_accept"
+            )
+        return self._accepted[number].loads
 
     def _follow(
         self,
@@ -301,6 +344,8 @@ class RecordStore(SessionStore):
             if not raw.startswith(expected):
                 return None
         created, env, own = origin_of(raw)
+        if env and number_of(raw) != self._number:
+            env = self._converted(known.session_id, number_of(raw), env)
         if idle is not None:
             own = idle
         stored = later(now, stored_at(raw))

@@ -26,6 +26,7 @@ from ...record import (
     SEQUENCE,
     VERSION,
     later,
+    number_of,
     origin_of,
     right_mode,
     slot_size,
@@ -157,7 +158,7 @@ def _read(
     with File(path, os.O_RDONLY, checked=False) as file:
         file.lock(LOCK_SH, timeout)
         file.check()
-        return file.scan_locked(name).raw
+        return file.scan_locked(name, known).raw
 
 
 def _agree_mtime(fd: int, stored: float) -> None:
@@ -352,9 +353,10 @@ def replace(
         number: of the serialiser of the data.
 
     Returns:
-        Status and record. OK: as written. EXPIRED, SUPERSEDED: only the header
-        of the live one. ABSENT: nothing. LARGE: nothing was done, since this
-        is for records that fit into a page.
+        Status and record. OK: as written. CONFLICT, since another serializer
+        has written env, EXPIRED, SUPERSEDED: only the header of the live one.
+        ABSENT: nothing. LARGE: nothing was done, since this is for records
+        that fit into a page.
     """
     _check_name(name)
     try:
@@ -372,6 +374,8 @@ def replace(
                 return engine.LARGE, b""
             if live is not known and not keys.verifies(name, live):
                 raise Outcome(engine.FORGED)
+            if env and number_of(live) != number:
+                return engine.CONFLICT, live[VERSION]
             stored = later(now, stored_at(live))
             record = keys.pack(
                 name, created, stored, env, data, number, b"", own

@@ -111,7 +111,9 @@ def _find_in_pair(
     if start < 0:
         return None
     raw = page[start : start + length]
-    if raw == known and len(raw) == length:
+    if len(raw) < length:
+        return None
+    if raw == known:
         raw = known
     elif crc != crc32(raw[AFTER_CRC:], crc32(name)) or not (
         has_finite_times(raw)
