@@ -7,6 +7,7 @@ One operation of one process, by each contestant, over the floor.
 from __future__ import annotations
 
 import gc
+import random
 from functools import cache
 from itertools import product
 
@@ -16,6 +17,7 @@ from conftest import scaled
 from contestants import CONTESTANTS
 from floor import Floor
 
+FIRST_LOOKS = ("retrieve", "store", "cycle")
 OPERATIONS = ("new", "retrieve", "store", "update", "cycle", "delete")
 SESSIONS = {250: 10_000, 4096: 10_000, 65536: 1_000}
 # The sessions that a worker sees again and again.
@@ -32,11 +34,10 @@ def floors(floor_library, place):
     """The floor for each size, made when it is needed."""
 
     @cache
-    def make(size):
+    def make(size, chosen=CHOSEN):
         count = scaled(SESSIONS[size], CHOSEN)
-        return Floor(
-            floor_library, place / f"floor-{size}", count, size, CHOSEN
-        )
+        where = place / f"floor-{size}-{chosen}"
+        return Floor(floor_library, where, count, size, chosen)
 
     return make
 
@@ -55,8 +56,36 @@ def contestant(request, place):
     contestant.size = size
     keys = contestant.fill(scaled(SESSIONS[size], CHOSEN), data_of(size))
     contestant.keys = keys[:: len(keys) // CHOSEN][:CHOSEN]
+    random.Random(1).shuffle(keys)
+    contestant.all_keys = keys
     yield contestant
     contestant.close()
+
+
+@pytest.mark.parametrize("operation", FIRST_LOOKS)
+def test_first_look(measure, floors, contestant, operation):
+    """Of a session that the process has not seen among its last thousand."""
+    if operation not in contestant.operations:
+        pytest.skip(f"{contestant.name} has no {operation} of its own")
+    size, keys = contestant.size, contestant.all_keys
+    data = data_of(size)
+    at = 0
+
+    def call(times):
+        nonlocal at
+        if at + times > len(keys):
+            at = 0
+        at += times
+        asked = keys[at - times : at]
+        return contestant.timed(operation, asked, data, times)[0]
+
+    gc.collect()
+    measure(
+        f"{operation}, first look, {size} bytes",
+        contestant.name,
+        call,
+        getattr(floors(size, len(keys)), operation),
+    )
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
