@@ -213,16 +213,22 @@ def test_the_other_tab_sees_a_note(page, site):
 
 
 def test_the_hammer_counts_exactly(page):
-    for first in 1, 201:
+    first, workers = 1, []
+    # On a busy machine one worker may be there for all of them, once.
+    while len(workers) < 2 or max(workers) < 2:
+        assert len(workers) < 10, "it is always one worker alone"
         page.element("#hammer").click()
         page.wait(lambda: page.element("#hammer").is_enabled())
         sentence = page.text("verdict")
-        assert re.fullmatch(
-            rf"200 requests, [2-4] workers: {first} became {first + 200}, "
+        found = re.fullmatch(
+            rf"200 requests, ([1-4]) workers?: {first} became {first + 200}, "
             r"exact\.",
             sentence,
         )
-        assert page.text("counter") == str(first + 200)
+        assert found, sentence
+        workers.append(int(found[1]))
+        first += 200
+        assert page.text("counter") == str(first)
     rows = page.element("#workers").find_elements("css selector", "tbody tr")
     assert sum(int(row.text.split()[1]) for row in rows) == 200
     assert complaints(page) == []

@@ -183,10 +183,11 @@ async function shoot(first) {
   await refresh();
   showWorkers(workers);
   const now = state.session ? state.session.counter : 0;
+  const noun = workers.size === 1 ? "worker" : "workers";
   const good = counters.size === REQUESTS && now === first + REQUESTS;
   verdict(
     good,
-    `${REQUESTS} requests, ${workers.size} workers: ${first} became ${now}` +
+    `${REQUESTS} requests, ${workers.size} ${noun}: ${first} became ${now}` +
       (good ? ", exact." : ": that is wrong, or you clicked meanwhile."),
   );
 }
