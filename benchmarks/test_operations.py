@@ -34,7 +34,7 @@ def floors(floor_library, place):
     """The floor for each size, made when it is needed."""
 
     @cache
-    def make(size, chosen=CHOSEN):
+    def make(size, chosen):
         count = scaled(SESSIONS[size], CHOSEN)
         where = place / f"floor-{size}-{chosen}"
         return Floor(floor_library, where, count, size, chosen)
@@ -114,5 +114,5 @@ def test_operation(measure, floors, contestant, operation):
         f"{operation}, {size} bytes",
         contestant.name,
         call,
-        getattr(floors(size), operation),
+        getattr(floors(size, CHOSEN), operation),
     )
