@@ -299,7 +299,7 @@ class RecordStore(SessionStore):
         try:
             return self.serializer.dumps(loads(env))
         except SessionStoreError:
-            raise  # that says nothing about the data
+            raise  # of the system, as where env is read
         except Exception as error:
             raise CorruptData(
                 f"session {handle(session_id).decode()} cannot be converted: "
