@@ -76,16 +76,13 @@ crc32_by_folding(uint32_t state, const uint8_t *data, size_t len)
     _mm_storeu_si128((__m128i *)(void *)left, lanes[LANES - 1]);
     return crc32_by_table(crc32_by_table(0, left, sizeof left), data, len);
 }
+#endif
 
 uint32_t ws_crc32(uint32_t crc, const uint8_t *data, size_t len)
 {
+#ifdef FOLDED
     if (len >= 2 * LANES * FOLDED && __builtin_cpu_supports("pclmul"))
         return ~crc32_by_folding(~crc, data, len);
-    return ~crc32_by_table(~crc, data, len);
-}
-#else
-uint32_t ws_crc32(uint32_t crc, const uint8_t *data, size_t len)
-{
-    return ~crc32_by_table(~crc, data, len);
-}
 #endif
+    return ~crc32_by_table(~crc, data, len);
+}

@@ -3,9 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -149,12 +147,11 @@ int ws_file_open(int dirfd, const char *path, int flags, int *fd)
 }
 
 /*
- * stat of a path, or of a descriptor with an empty path.  Where there is
- * statx it does not ask for times: a time that was looked at makes the next
- * write take a new one at once, which costs half as much as the write
- * (multigrain timestamps, Linux 6.13).
+ * Where there is statx it does not ask for times: a time that was looked at
+ * makes the next write take a new one at once, which costs half as much as the
+ * write (multigrain timestamps, Linux 6.13).
  */
-static int look(int fd, const char *path, ws_info *info)
+int ws_file_look(int fd, const char *path, ws_info *info)
 {
     int empty = path[0] == '\0';
     struct stat st;
@@ -172,27 +169,27 @@ static int look(int fd, const char *path, ws_info *info)
         info->size = stx.stx_size;
         info->inode = stx.stx_ino;
         info->device = (uint64_t)stx.stx_dev_major << 32 | stx.stx_dev_minor;
-        return 0;
+        return WS_OK;
     }
     /* EPERM: a seccomp filter that is older than statx. */
     if (errno != ENOSYS && errno != EPERM)
-        return -1;
+        return errno == ENOENT ? WS_ABSENT : WS_ERRNO;
 #endif
     if ((empty ? fstat(fd, &st)
                : fstatat(fd, path, &st, AT_SYMLINK_NOFOLLOW)) < 0)
-        return -1;
+        return errno == ENOENT ? WS_ABSENT : WS_ERRNO;
     info->mode = st.st_mode;
     info->uid = st.st_uid;
     info->nlink = st.st_nlink;
     info->size = (uint64_t)st.st_size;
     info->inode = st.st_ino;
     info->device = st.st_dev;
-    return 0;
+    return WS_OK;
 }
 
 int ws_file_check(int fd, ws_info *info)
 {
-    if (look(fd, "", info) < 0)
+    if (ws_file_look(fd, "", info) != WS_OK)
         return WS_ERRNO;
     if (!S_ISREG(info->mode) || info->uid != geteuid())
         return WS_UNSAFE;
@@ -230,6 +227,21 @@ int ws_file_lock(int fd, int operation, double timeout)
     return WS_OK;
 }
 
+int ws_file_take(int dirfd, const char *path, int flags, double timeout,
+                 ws_info *info, int *fd)
+{
+    int status = ws_file_open(dirfd, path, flags, fd);
+
+    if (status != WS_OK)
+        return status;
+    status = ws_file_lock(*fd, LOCK_EX, timeout);
+    if (status == WS_OK)
+        status = ws_file_check(*fd, info);
+    if (status != WS_OK)
+        (void)ws_file_release(*fd, 1, status);
+    return status;
+}
+
 int ws_file_release(int fd, int locked, int status)
 {
     int saved = errno;
@@ -245,12 +257,12 @@ int ws_file_release(int fd, int locked, int status)
 int ws_file_named(int dirfd, const char *path, const ws_info *info)
 {
     ws_info now;
+    int status = ws_file_look(dirfd, path, &now);
 
-    if (look(dirfd, path, &now) < 0)
-        return errno == ENOENT ? WS_ABSENT : WS_ERRNO;
-    if (now.device != info->device || now.inode != info->inode)
+    if (status == WS_OK &&
+        (now.device != info->device || now.inode != info->inode))
         return WS_ABSENT;
-    return WS_OK;
+    return status;
 }
 
 int ws_shard_walk(const char *directory, size_t prefix_len, ws_visit *visit,

@@ -1,6 +1,5 @@
 /* Drawing session IDs. */
 #include <errno.h>
-#include <string.h>
 #include <sys/random.h>
 
 #include "ws_internal.h"

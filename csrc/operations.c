@@ -2,9 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -155,12 +153,11 @@ static int mark(int fd, const ws_info *info, const uint8_t *record,
  * with its length, is the caller's to set.
  */
 static int look_locked(ws_slots *slots, int fd, const char *path,
-                       const char *name, ws_info *info)
+                       const char *name, const ws_info *info)
 {
-    int status = ws_file_check(fd, info);
+    int status =
+        info->nlink == 1 ? WS_OK : ws_file_named(AT_FDCWD, path, info);
 
-    if (status == WS_OK && info->nlink != 1)
-        status = ws_file_named(AT_FDCWD, path, info);
     if (status != WS_OK)
         return status;
     if (info->size == 0)
@@ -173,17 +170,13 @@ static int look_locked(ws_slots *slots, int fd, const char *path,
 static int take(ws_slots *slots, const char *path, const char *name,
                 double timeout, ws_info *info, int *fd)
 {
-    int locked;
-    int status = ws_file_open(AT_FDCWD, path, O_RDWR, fd);
+    int status = ws_file_take(AT_FDCWD, path, O_RDWR, timeout, info, fd);
 
     if (status != WS_OK)
         return status;
-    status = ws_file_lock(*fd, LOCK_EX, timeout);
-    locked = status == WS_OK;
-    if (locked)
-        status = look_locked(slots, *fd, path, name, info);
+    status = look_locked(slots, *fd, path, name, info);
     if (status != WS_OK)
-        (void)ws_file_release(*fd, locked, status);
+        (void)ws_file_release(*fd, 1, status);
     return status;
 }
 
@@ -203,17 +196,38 @@ static int write_next(ws_slots *slots, const ws_info *info, const char *name,
                         WS_IN_PAGE(target) ? ws_slot_size(target) : 0);
 }
 
+/* counted may be empty: whoever calls has seen to the count. */
+static int look_for_count(const char *counted)
+{
+    ws_info info;
+    int status = *counted ? ws_file_look(AT_FDCWD, counted, &info) : WS_ABSENT;
+
+    return status == WS_OK ? WS_COUNTED : status == WS_ABSENT ? WS_OK : status;
+}
+
+/*
+ * Whoever has begun to count meanwhile may have come by before it was done, or
+ * after.  Where this look fails, the sweep will correct the count.
+ */
+static int look_again(const char *counted, int status)
+{
+    if (status == WS_OK && look_for_count(counted) == WS_COUNTED)
+        return WS_COUNTED_SINCE;
+    return status;
+}
+
 int ws_session_create(const char *path, const char *name,
-                      const uint8_t *record, size_t record_len, int durability,
-                      double timeout)
+                      const uint8_t *record, size_t record_len,
+                      const char *counted, int durability, double timeout)
 {
     uint8_t header[WS_HEADER_LEN];
     double until = ws_clock() + timeout;
     ws_info info;
     int fd;
-    int locked = 0;
     int status = ws_check_record(record, record_len);
 
+    if (status == WS_OK)
+        status = look_for_count(counted);
     if (status == WS_OK)
         status = ws_file_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL, &fd);
     if (status != WS_OK)
@@ -228,7 +242,6 @@ int ws_session_create(const char *path, const char *name,
     while (status == WS_INTERRUPTED);
     if (status != WS_OK)
         goto done;
-    locked = 1;
     status = ws_file_check(fd, &info);
     if (status == WS_OK && info.nlink == 0)
         status = WS_EXISTS;
@@ -250,7 +263,7 @@ int ws_session_create(const char *path, const char *name,
         errno = saved;
     }
 done:
-    return ws_file_release(fd, locked, status);
+    return look_again(counted, ws_file_release(fd, 1, status));
 }
 
 int ws_session_commit(const char *path, const char *name,
@@ -340,24 +353,21 @@ int64_t ws_session_replace(const char *path, const char *name,
 }
 
 int ws_session_remove(const char *path, const char *name,
-                      const uint8_t *expected, int marked, double timeout)
+                      const uint8_t *expected, int marked, const char *counted,
+                      double timeout)
 {
     ws_slots slots;
     ws_info info;
     int fd;
-    int locked = 0;
-    int status = ws_file_open(AT_FDCWD, path, O_RDONLY, &fd);
+    int status = look_for_count(counted);
 
+    if (status == WS_OK)
+        status = ws_file_take(AT_FDCWD, path, O_RDONLY, timeout, &info, &fd);
     if (status != WS_OK)
         return status;
-    status = ws_file_lock(fd, LOCK_EX, timeout);
-    if (status != WS_OK)
-        goto done;
-    locked = 1;
-    status = ws_file_check(fd, &info);
-    if (status == WS_OK && info.size == 0)
+    if (info.size == 0)
         status = WS_ABSENT; /* somebody is about to make it */
-    if (status == WS_OK)
+    else
         status = ws_file_named(AT_FDCWD, path, &info);
     if (status == WS_OK && expected == NULL && !marked &&
         (info.mode & WS_MODE_SUPERSEDED))
@@ -371,8 +381,7 @@ int ws_session_remove(const char *path, const char *name,
     }
     if (status == WS_OK && unlink(path) < 0)
         status = WS_ERRNO;
-done:
     /* What is gone is gone, whatever the end of its file looks like. */
-    (void)ws_file_release(fd, locked, status);
-    return status;
+    (void)ws_file_release(fd, 1, status);
+    return look_again(counted, status);
 }

@@ -1,11 +1,9 @@
 /* Which record may follow which, and into which slot it goes. */
 #include <errno.h>
 #include <math.h>
-#include <string.h>
 
 #include "ws_internal.h"
 
-/* The slot of the smallest size that holds a record of this length. */
 int ws_first_slot(size_t record_len, int apart_from)
 {
     int slot;
@@ -16,7 +14,6 @@ int ws_first_slot(size_t record_len, int apart_from)
     return -1;
 }
 
-/* Is this a record at all, and one that two slots can hold? */
 int ws_check_record(const uint8_t *record, size_t record_len)
 {
     if (record_len >= WS_HEADER_LEN && ws_record_len(record) == record_len &&
@@ -54,7 +51,6 @@ static int same_origin(ws_slots *slots, const uint8_t *record)
     return 1;
 }
 
-/* May the record follow the live one?  See ws_session_commit. */
 int ws_may_follow(ws_slots *slots, const uint8_t *record,
                   const uint8_t *expected, double now, double idle,
                   double lifetime)

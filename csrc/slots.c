@@ -1,6 +1,5 @@
 /* Which of a file's slots holds the session's state. */
 #include <math.h>
-#include <string.h>
 
 #include "ws_internal.h"
 
@@ -198,7 +197,6 @@ static int choose_live(ws_slots *slots, int locked)
             return WS_OK;
         }
         slots->kinds[best] = WS_TORN;
-        slots->any_torn = 1;
         if (!locked)
             return WS_DAMAGED;
     }
@@ -208,6 +206,7 @@ static int choose_live(ws_slots *slots, int locked)
 int ws_slots_scan(ws_slots *slots, int fd, uint64_t size, const char *name,
                   int locked)
 {
+    int torn = 0, newer = 0;
     ssize_t n;
     int slot;
 
@@ -215,8 +214,6 @@ int ws_slots_scan(ws_slots *slots, int fd, uint64_t size, const char *name,
     slots->size = size;
     slots->live = -1;
     slots->header = NULL;
-    slots->any_torn = 0;
-    slots->unsupported = 0;
     slots->needed = 0;
     slots->same = 0;
     slots->name_crc = ws_crc32(0, (const uint8_t *)name, WS_NAME_LEN);
@@ -230,15 +227,13 @@ int ws_slots_scan(ws_slots *slots, int fd, uint64_t size, const char *name,
             return WS_ERRNO;
         slots->kinds[slot] =
             header_kind(slots->headers[slot], ws_slot_size(slot));
-        if (slots->kinds[slot] == WS_TORN)
-            slots->any_torn = 1;
-        if (slots->kinds[slot] == WS_NEWER)
-            slots->unsupported = 1;
+        torn |= slots->kinds[slot] == WS_TORN;
+        newer |= slots->kinds[slot] == WS_NEWER;
     }
     slots->count = slot;
-    if (slots->unsupported)
+    if (newer)
         return WS_UNSUPPORTED;
-    if (slots->any_torn && !locked)
+    if (torn && !locked)
         return WS_DAMAGED;
     return choose_live(slots, locked);
 }

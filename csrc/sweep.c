@@ -2,9 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -134,30 +131,21 @@ static void examine(sweep *s, const char *file, int counts)
 {
     ws_info info;
     int fd;
-    int status = ws_file_open(s->dirfd, file, O_RDONLY, &fd);
+    int status = ws_file_take(s->dirfd, file, O_RDONLY, 0, &info, &fd);
 
-    if (status == WS_ABSENT)
-        return;
-    if (status != WS_OK) {
-        s->swept->live += counts;
-        note_failure(s, status);
-        return;
-    }
-    status = ws_file_lock(fd, LOCK_EX, 0);
-    if (status == WS_OK)
-        status = ws_file_check(fd, &info);
-    if (status == WS_OK)
-        status = ws_file_named(s->dirfd, file, &info);
     if (status == WS_OK) {
-        judge(s, file, fd, &info);
-    } else if (status == WS_BUSY) {
-        s->swept->busy++;
-        s->swept->live += counts;
-    } else if (status != WS_ABSENT) {
-        s->swept->live += counts;
-        note_failure(s, status);
+        status = ws_file_named(s->dirfd, file, &info);
+        if (status == WS_OK)
+            judge(s, file, fd, &info);
+        (void)ws_file_release(fd, 1, status);
     }
-    (void)ws_file_release(fd, 1, WS_OK);
+    if (status == WS_OK || status == WS_ABSENT)
+        return;
+    s->swept->live += counts;
+    if (status == WS_BUSY)
+        s->swept->busy++;
+    else
+        note_failure(s, status);
 }
 
 static void visit(void *context, int dirfd, const char *file)

@@ -21,7 +21,7 @@
  * describes it, of which CRC and sequence number are filled in here, in a
  * copy of the header.  timeout is the longest wait for a lock in seconds.
  *
- * ERRORS.  Zero or a count is success, a negative ws_status is anything else.
+ * ERRORS.  Zero or more is success, a negative ws_status is anything else.
  * With WS_ERRNO and WS_UNSYNCED the cause is in errno.  WS_INTERRUPTED means
  * that a signal came while waiting for a lock and nothing was done: let the
  * handlers run and call again (ws_session_create waits on by itself).
@@ -32,6 +32,8 @@
 
 enum ws_status {
     WS_OK = 0,
+    WS_COUNTED = 1,       /* there is a count of sessions: nothing was done */
+    WS_COUNTED_SINCE = 2, /* done, and there is a count of them by now */
     WS_ABSENT = -1,       /* no such session, or one deleted meanwhile */
     WS_EXISTS = -2,       /* create: the path is taken */
     WS_EXPIRED = -3,      /* commit: the live record is past a limit */
@@ -82,10 +84,11 @@ int64_t ws_session_read(const char *path, const char *name,
 /*
  * Makes a new session file with the record as its first state.
  * durability: 0 none, 1 or more fdatasync before the lock is given up.
+ * counted: path of the count of sessions, which must not be there; or empty.
  */
 int ws_session_create(const char *path, const char *name,
-                      const uint8_t *record, size_t record_len, int durability,
-                      double timeout);
+                      const uint8_t *record, size_t record_len,
+                      const char *counted, int durability, double timeout);
 
 /*
  * Writes the record as the session's new state, if the live record
@@ -126,10 +129,11 @@ int64_t ws_session_replace(const char *path, const char *name,
  * Unlinks the session.  With expected (64 bytes) only if the live record has
  * that header; without, whatever the file holds.  But a file that is marked
  * as superseded leads to another one, which has to go first: WS_SUPERSEDED,
- * and nothing is done, unless marked is not 0 or expected is given.
+ * unless marked is not 0 or expected is given.  counted: as above.
  */
 int ws_session_remove(const char *path, const char *name,
-                      const uint8_t *expected, int marked, double timeout);
+                      const uint8_t *expected, int marked, const char *counted,
+                      double timeout);
 
 /* What a sweep of one shard directory found and did. */
 typedef struct {

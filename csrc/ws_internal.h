@@ -2,7 +2,6 @@
 #ifndef WS_INTERNAL_H
 #define WS_INTERNAL_H
 
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -141,8 +140,6 @@ typedef struct {
     int count; /* of the slots that begin in the file */
     uint8_t headers[WS_MAX_SLOTS][WS_HEADER_LEN];
     enum ws_slot_kind kinds[WS_MAX_SLOTS];
-    int any_torn;
-    int unsupported;       /* a slot of a newer format was seen */
     int live;              /* the best slot, or -1 */
     const uint8_t *header; /* of the live slot */
     uint8_t *body;         /* where a large record goes, or NULL */
@@ -160,8 +157,8 @@ uint64_t ws_slot_size(int slot);
 
 /*
  * Finds the live slot.  body and known, with their lengths, are the caller's
- * to set.  Without the lock (locked 0) it stops at the first sign of a torn
- * slot with any_torn set, since then only a look under the lock tells.
+ * to set.  Without the lock (locked 0) a torn slot is WS_DAMAGED, since only a
+ * look under the lock tells what it means.
  * Returns WS_OK, WS_DAMAGED, WS_UNSUPPORTED or WS_ERRNO.
  */
 int ws_slots_scan(ws_slots *slots, int fd, uint64_t size, const char *name,
@@ -174,7 +171,7 @@ int ws_slots_scan(ws_slots *slots, int fd, uint64_t size, const char *name,
  */
 int ws_slots_clean(const ws_slots *slots, int target, size_t record_len);
 
-/* Is this a record at all, and one that two slots can hold?  See rules.c. */
+/* Is this a record at all, and one that two slots can hold? */
 int ws_check_record(const uint8_t *record, size_t record_len);
 /* The slot of the smallest size that holds a record of this length. */
 int ws_first_slot(size_t record_len, int apart_from);
@@ -209,8 +206,13 @@ int ws_file_check(int fd, ws_info *info);
 double ws_clock(void);
 /* WS_BUSY timeout seconds after it was found taken. */
 int ws_file_lock(int fd, int operation, double timeout);
+/* Opens it, locks it against all others, checks it; or leaves it closed. */
+int ws_file_take(int dirfd, const char *path, int flags, double timeout,
+                 ws_info *info, int *fd);
 /* Gives the lock up, closes; returns status, or WS_ERRNO if close failed. */
 int ws_file_release(int fd, int locked, int status);
+/* stat of a path, or of a descriptor with an empty path: WS_ABSENT, errno. */
+int ws_file_look(int fd, const char *path, ws_info *info);
 /* WS_OK if path still names the file behind fd, else WS_ABSENT. */
 int ws_file_named(int dirfd, const char *path, const ws_info *info);
 

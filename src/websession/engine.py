@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     Draft = tuple[float, float, bytes, bytes, int, bytes, int]
 
 OK = 0
+COUNTED = 1
+COUNTED_SINCE = 2
 ABSENT = -1
 EXISTS = -2
 EXPIRED = -3

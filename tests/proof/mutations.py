@@ -81,7 +81,7 @@ MUTATIONS = [
     # Locking
     Mutation(
         "writers share the lock, in C",
-        C,
+        "csrc/files.c",
         "    status = ws_file_lock(*fd, LOCK_EX, timeout);",
         "    status = ws_file_lock(*fd, LOCK_SH, timeout);",
         ORDER,
@@ -424,22 +424,22 @@ MUTATIONS = [
     Mutation(
         "a file that was deleted before it was locked is a session, in Python",
         PY,
-        "            if info.st_nlink == 0:",
-        "            if False:",
+        "        if info.st_nlink == 0:",
+        "        if False:",
         RACES,
     ),
     Mutation(
         "a file is deleted only without any link, in C",
         C,
-        "    if (status == WS_OK && info->nlink != 1)",
-        "    if (status == WS_OK && info->nlink == 0)",
+        "info->nlink == 1 ?",
+        "info->nlink != 0 ?",
         RACES,
     ),
     Mutation(
         "inodes of all devices are the same, in C",
         "csrc/files.c",
-        "    if (now.device != info->device || now.inode != info->inode)",
-        "    if (now.inode != info->inode)",
+        "        (now.device != info->device || now.inode != info->inode))",
+        "        now.inode != info->inode)",
         RACES,
     ),
     Mutation(
@@ -573,13 +573,6 @@ MUTATIONS = [
     ),
     # Sweeping
     Mutation(
-        "a sweep shares its lock, in C",
-        "csrc/sweep.c",
-        "ws_file_lock(fd, LOCK_EX, 0)",
-        "ws_file_lock(fd, LOCK_SH, 0)",
-        CLEANUP,
-    ),
-    Mutation(
         "a sweep shares its lock, in Python",
         "src/websession/disk/plain/sweep.py",
         "opened.lock(LOCK_EX, 0)",
@@ -589,8 +582,8 @@ MUTATIONS = [
     Mutation(
         "a sweep waits for locks, in C",
         "csrc/sweep.c",
-        "ws_file_lock(fd, LOCK_EX, 0)",
-        "ws_file_lock(fd, LOCK_EX, 1)",
+        "file, O_RDONLY, 0, &info, &fd)",
+        "file, O_RDONLY, 1, &info, &fd)",
         STOP,
     ),
     Mutation(
@@ -603,7 +596,6 @@ MUTATIONS = [
     Mutation(
         "a sweep does not look at the name again, in C",
         "csrc/sweep.c",
-        "    if (status == WS_OK)\n"
         "        status = ws_file_named(s->dirfd, file, &info);\n",
         "",
         STOP,
@@ -632,8 +624,9 @@ MUTATIONS = [
     Mutation(
         "busy sessions are not live, in C",
         "csrc/sweep.c",
-        "        s->swept->busy++;\n        s->swept->live += counts;\n",
-        "        s->swept->busy++;\n",
+        "    s->swept->live += counts;\n    if (status == WS_BUSY)\n",
+        "    if (status != WS_BUSY)\n        s->swept->live += counts;\n"
+        "    if (status == WS_BUSY)\n",
         CLEANUP,
     ),
     Mutation(
@@ -753,9 +746,40 @@ MUTATIONS = [
         "tests/disk/test_format.py",
     ),
     Mutation(
-        "whoever knew no limit does not look again",
+        "whoever knew no limit does not look again, in C",
+        C,
+        "look_again(counted, ws_file_release(fd, 1, status))",
+        "ws_file_release(fd, 1, status)",
+        STOP,
+    ),
+    Mutation(
+        "whoever knew no limit does not look again, in Python",
+        PY,
+        "        _make(path, name, record, durability, timeout)\n"
+        "        return _look_again(counted)\n",
+        "        _make(path, name, record, durability, timeout)\n"
+        "        return engine.OK\n",
+        STOP,
+    ),
+    Mutation(
+        "whoever deletes does not look for the count, in C",
+        C,
+        "    int status = look_for_count(counted);",
+        "    int status = WS_OK;",
+        KILL,
+    ),
+    Mutation(
+        "whoever deletes does not look for the count, in Python",
+        PY,
+        "        _look_for_count(counted)\n"
+        "        with File(path, os.O_RDONLY, checked=False) as file:",
+        "        with File(path, os.O_RDONLY, checked=False) as file:",
+        KILL,
+    ),
+    Mutation(
+        "a superseded session does not look for the count again",
         "src/websession/disk/count.py",
-        "            if access(path, F_OK):",
+        "            if access(self._path, F_OK):",
         "            if False:",
         STOP,
     ),
@@ -770,10 +794,8 @@ MUTATIONS = [
     Mutation(
         "a deleted session can be written, in C",
         C,
-        "    if (status == WS_OK && info->nlink != 1)\n"
-        "        status = ws_file_named(AT_FDCWD, path, info);\n"
-        "    if (status != WS_OK)\n        return status;\n",
-        "    if (status != WS_OK)\n        return status;\n",
+        "        info->nlink == 1 ? WS_OK : ws_file_named(AT_FDCWD, path, info);",
+        "        info->nlink == 1 ? WS_OK : WS_OK;",
         RACES,
     ),
     Mutation(
@@ -959,7 +981,7 @@ MUTATIONS = [
     Mutation(
         "an empty file is taken away from who is about to fill it",
         "src/websession/disk/sweep.py",
-        "                file.lock(LOCK_EX, timeout)\n",
+        "            file.lock(LOCK_EX, timeout)\n",
         "",
         MOVING,
     ),
@@ -1325,9 +1347,8 @@ MUTATIONS = [
     Mutation(
         "a file is left when the first write fails, in Python",
         PY,
-        "                if file.is_named(path):\n"
-        "                    os.unlink(path)",
-        "                if file.is_named(path):\n                    pass",
+        "            if file.is_named(path):\n                os.unlink(path)",
+        "            if file.is_named(path):\n                pass",
         DISK,
     ),
     Mutation(

@@ -216,7 +216,7 @@ class RepairTheCount(Scenario):
         super().prepare(root, backend)
         ws = self.open(root, backend)
 
-        def crash():
+        def crash(counted):
             raise KeyboardInterrupt
 
         with suppress(KeyboardInterrupt):

@@ -29,15 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["SessionCount"]
 
 
-def _is_there(path: bytes) -> bool:
-    """Not by `access`, which takes a failing system for an answer."""
-    try:
-        lstat(path)
-    except FileNotFoundError:
-        return False
-    return True
-
-
 class SessionCount:
     """
     The count of a store, for everything that makes or removes a session.
@@ -52,29 +43,6 @@ class SessionCount:
         self._path = layout.join(COUNT)
         self._timeout = timeout
 
-    def _counted(
-        self,
-        name: bytes,
-        counted: Callable[[Ledger], T],
-        action: Callable[[], T],
-        make: bool = False,
-    ) -> T:
-        """
-        Does something to a session, or what its handle begins with: with the
-        count locked, if there is one or is to be made.
-        """
-        path = self._path
-        if make or _is_there(path):
-            return self._with_ledger(make, counted, action)
-        try:
-            return action()
-        finally:
-            # Whoever has begun to count meanwhile may have come by before it
-            # was done, or after. A look that is cheap: where it fails to see
-            # the count, the sweep will correct that.
-            if access(path, F_OK):
-                self.audit(self._layout.shard(name), True)
-
     def _with_ledger(
         self,
         make: bool,
@@ -87,15 +55,34 @@ class SessionCount:
             self._layout, self._path, make, self._timeout, counted, without
         )
 
+    def _done(
+        self,
+        name: bytes,
+        counted: Callable[[Ledger], int],
+        action: Callable[[bytes], int],
+    ) -> int:
+        """
+        Does something to a session: by `action`, which looks for a count, or
+        with the count locked if there is one.
+        """
+        outcome = action(self._path)
+        if outcome == engine.COUNTED:
+            return self._with_ledger(False, counted, lambda: action(b""))
+        if outcome == engine.COUNTED_SINCE:
+            self.audit(self._layout.shard(name), True)
+            return engine.OK
+        return outcome
+
     def create(
-        self, name: bytes, limit: int | None, action: Callable[[], int]
+        self, name: bytes, limit: int | None, action: Callable[[bytes], int]
     ) -> int:
         """
         Creates a session, within the limit.
 
         Args:
             limit: how many there may be; None or 0: no limit.
-            action: creates the file; its status is returned.
+            action: creates the file, if the count whose path it is given is
+                not there; its outcome is returned.
 
         Raises:
             MaxSessionCountExceeded: there are `limit` sessions.
@@ -104,12 +91,26 @@ class SessionCount:
         def counted(ledger: Ledger) -> int:
             if not ledger.announce_new(name, limit):
                 return engine.EXISTS
-            return action()
+            return action(b"")
 
-        return self._counted(name, counted, action, bool(limit))
+        if limit:
+            return self._with_ledger(True, counted, lambda: action(b""))
+        return self._done(name, counted, action)
 
-    def remove(self, name: bytes, action: Callable[[], T]) -> T:
-        """Removes a session by `action`, which may refuse to."""
+    def remove(self, name: bytes, action: Callable[[bytes], int]) -> int:
+        """
+        Removes a session by `action`, which may refuse to, and looks for the
+        count as that of `create` does.
+        """
+
+        def counted(ledger: Ledger) -> int:
+            ledger.announce_removal(name)
+            return action(b"")
+
+        return self._done(name, counted, action)
+
+    def quarantine(self, name: bytes, action: Callable[[], T]) -> T:
+        """Moves an unreadable session away by `action`."""
 
         def counted(ledger: Ledger) -> T:
             ledger.announce_removal(name)
@@ -125,6 +126,30 @@ class SessionCount:
             return action()
 
         return self._counted(name, counted, action)
+
+    def _counted(
+        self,
+        name: bytes,
+        counted: Callable[[Ledger], T],
+        action: Callable[[], T],
+    ) -> T:
+        """
+        Does by `action` what does not look for the count itself, or with the
+        count locked; to a session, or to what its handle begins with.
+        """
+        # Not by `access`, which takes a failing system for an answer.
+        try:
+            lstat(self._path)
+        except FileNotFoundError:
+            pass
+        else:
+            return self._with_ledger(False, counted, action)
+        try:
+            return action()
+        finally:
+            # See `look_again` in csrc/operations.c.
+            if access(self._path, F_OK):
+                self.audit(self._layout.shard(name), True)
 
     def correct(
         self, shard: int, action: Callable[[], engine.Swept | None]

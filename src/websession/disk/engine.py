@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..engine import (
     ABSENT,
+    COUNTED,
     ERRNO,
     EXISTS,
     LARGE,
@@ -189,8 +190,8 @@ class DiskEngine(Engine):
             self._note(limits)
         self.tend(limits)
 
-        def make() -> int:
-            return self._make(name, path, record)
+        def make(counted: bytes) -> int:
+            return self._make(name, path, record, counted)
 
         is_last = not self._tends
         while True:
@@ -207,13 +208,15 @@ class DiskEngine(Engine):
             now, _, lifetime, remove = limits
             is_last = not self.sweeper().make_room(now, remove, lifetime)
 
-    def _make(self, name: bytes, path: bytes, record: bytes) -> int:
-        """Makes a session's file, and its shard if need be; OK or EXISTS."""
+    def _make(
+        self, name: bytes, path: bytes, record: bytes, counted: bytes
+    ) -> int:
+        """Makes a session's file, and its shard if need be."""
         durability = self._durability
         outcome: int = ABSENT
         for _ in range(_TRIES):
             outcome = self.backend.create(
-                path, name, record, durability, self.timeout
+                path, name, record, durability, self.timeout, counted
             )
             if outcome != ABSENT:
                 break
@@ -222,7 +225,7 @@ class DiskEngine(Engine):
                 sync_directory(self.layout.root)
         if outcome == ABSENT:
             fail(ERRNO, 2, name)
-        if durability == 2:
+        if durability == 2 and outcome != COUNTED:
             sync_directory(self.layout.directory(name))
         return outcome
 
@@ -296,11 +299,10 @@ class DiskEngine(Engine):
     ) -> int:
         """See `Engine.remove`."""
         name, path = address
-        outcome: int = self.sessions.remove(
+        outcome = self.sessions.remove(
             name,
-            lambda: self.backend.remove(
-                path, name, expected, self.timeout,
-                superseded,
+            lambda counted: self.backend.remove(
+                path, name, expected, self.timeout, superseded, counted
             ),
         )  # fmt: skip
         if outcome == ABSENT:
@@ -343,13 +345,9 @@ class DiskEngine(Engine):
         from .sweep import reap
 
         name, path = address
-        return reap(
-            path,
-            name,
-            self.sessions,
-            age,
-            self.timeout if timeout is None else timeout,
-        )
+        if timeout is None:
+            timeout = self.timeout
+        return reap(path, name, age, timeout)
 
     # All of them
 

@@ -35,7 +35,8 @@ _buffer = ffi.buffer
 _unpack = ffi.unpack
 _read = lib.ws_session_read
 _replace = lib.ws_session_replace
-_commit = lib.ws_session_commit
+_create, _commit = lib.ws_session_create, lib.ws_session_commit
+_remove = lib.ws_session_remove
 
 # Rows of a scan: what was enough until now.
 _room = 256
@@ -181,18 +182,29 @@ def _read_slowly(
 
 
 def create(
-    path: bytes, name: bytes, record: bytes, durability: int, timeout: float
+    path: bytes,
+    name: bytes,
+    record: bytes,
+    durability: int,
+    timeout: float,
+    counted: bytes = b"",
 ) -> int:
     """
     Makes a new session file.
 
+    Args:
+        counted: path of the count of sessions, which must not be there yet.
+            Default: it need not be looked for.
+
     Returns:
-        OK, EXISTS if the path is taken, ABSENT if its directory is missing.
+        OK, EXISTS if the path is taken, ABSENT if its directory is missing,
+        COUNTED if there is a count: nothing was done; COUNTED_SINCE if there
+        was none before, and is one now.
     """
     if len(name) != 32:
         _bad_name()
-    result: int = lib.ws_session_create(
-        path, name, record, len(record), durability, timeout
+    result: int = _create(
+        path, name, record, len(record), counted, durability, timeout
     )
     if result <= engine.DAMAGED:
         engine.fail(result, ffi.errno, name)
@@ -308,25 +320,26 @@ def remove(
     expected: bytes | None,
     timeout: float,
     marked: bool = False,
+    counted: bytes = b"",
 ) -> int:
     """
     Unlinks the session; with `expected` only if that header is the live one.
 
     Args:
         marked: also if it is marked as superseded, and nothing is expected.
+        counted: as `create` takes it.
 
     Returns:
-        OK, ABSENT or CONFLICT; SUPERSEDED if it is marked so and is left.
+        OK, ABSENT or CONFLICT; SUPERSEDED if it is marked so and is left;
+        COUNTED, COUNTED_SINCE as `create`.
     """
     if len(name) != 32:
         _bad_name()
     header = _NULL if expected is None else _header(expected)
-    result: int = lib.ws_session_remove(path, name, header, marked, timeout)
+    result: int = _remove(path, name, header, marked, counted, timeout)
     if result == engine.INTERRUPTED:
         result = _again(
-            lambda left: lib.ws_session_remove(
-                path, name, header, marked, left
-            ),
+            lambda left: _remove(path, name, header, marked, counted, left),
             timeout,
         )
     if result <= engine.DAMAGED:

@@ -62,7 +62,7 @@ def set_aside(
     path, shown = layout.path(name), name.decode("ascii")
     try:
         target = layout.make(DAMAGED) + b"/%b.%d" % (name, time.time())
-        moved: bool = count.remove(
+        moved: bool = count.quarantine(
             name, lambda: backend.set_aside(path, name, target, timeout)
         )
     except OSError as error:
@@ -111,12 +111,11 @@ class Election:
         self._file.__exit__()
 
 
-def reap(
-    path: bytes, name: bytes, count: SessionCount, age: float, timeout: float
-) -> bool:
+def reap(path: bytes, name: bytes, age: float, timeout: float) -> bool:
     """
     Deletes a file that whoever was to fill it has left empty. If that one is
-    still about to, it finds its file without a name, and leaves.
+    still about to, it finds its file without a name, and leaves. No count has
+    to know: it passes over empty files.
 
     Args:
         age: for how many seconds it must have been empty, at least.
@@ -131,22 +130,19 @@ def reap(
     """
     from .plain.files import File, Outcome
 
-    def unlink() -> bool:
-        try:
-            with File(path, os.O_RDONLY) as file:
-                file.lock(LOCK_EX, timeout)
-                info = file.check()
-                is_old = time.time() - info.st_ctime >= age
-                if info.st_size or not is_old or not file.is_named(path):
-                    return False
-                os.unlink(path)
-                return True
-        except Outcome as outcome:
-            if outcome.status != engine.ABSENT:
-                engine.fail(outcome.status, outcome.error, name)
-            return False
-
-    return count.remove(name, unlink)
+    try:
+        with File(path, os.O_RDONLY) as file:
+            file.lock(LOCK_EX, timeout)
+            info = file.check()
+            is_old = time.time() - info.st_ctime >= age
+            if info.st_size or not is_old or not file.is_named(path):
+                return False
+            os.unlink(path)
+            return True
+    except Outcome as outcome:
+        if outcome.status != engine.ABSENT:
+            engine.fail(outcome.status, outcome.error, name)
+        return False
 
 
 class Sweeper:

@@ -211,46 +211,83 @@ def _write(
     return whole[VERSION]
 
 
+def _look_for_count(counted: bytes) -> None:
+    """Nothing: whoever calls has seen to the count."""
+    if counted:
+        # Not by `access`, which takes a failing system for an answer.
+        try:
+            os.lstat(counted)
+        except FileNotFoundError:
+            return
+        raise Outcome(engine.COUNTED)
+
+
+def _look_again(counted: bytes) -> int:
+    """
+    Whoever has begun to count meanwhile may have come by before it was done,
+    or after. Where this look fails, the sweep will correct the count.
+    """
+    if counted and os.access(counted, os.F_OK):
+        return engine.COUNTED_SINCE
+    return engine.OK
+
+
 def create(
-    path: bytes, name: bytes, record: bytes, durability: int, timeout: float
+    path: bytes,
+    name: bytes,
+    record: bytes,
+    durability: int,
+    timeout: float,
+    counted: bytes = b"",
 ) -> int:
     """
     Makes a new session file.
 
+    Args:
+        counted: path of the count of sessions, which must not be there yet.
+            Default: it need not be looked for.
+
     Returns:
-        OK, EXISTS if the path is taken, ABSENT if its directory is missing.
+        OK, EXISTS if the path is taken, ABSENT if its directory is missing,
+        COUNTED if there is a count: nothing was done; COUNTED_SINCE if there
+        was none before, and is one now.
     """
     _check_name(name)
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
     try:
         check_record(record)
-        slot = first_slot(len(record), -1)
-        with File(path, flags, checked=False) as file:
-            # A sweep or a deletion may have come first; they leave at once.
-            file.lock(LOCK_EX, timeout)
-            info = file.check()
-            if info.st_nlink == 0:
-                return engine.EXISTS
-            try:
-                mode = right_mode(record)
-                if info.st_mode & 0o7777 != mode:
-                    os.fchmod(file.fd, mode)
-                _write(
-                    file, name, record, 1, slot_start(slot), durability,
-                    _FIRST_LENGTH,
-                )  # fmt: skip
-            except (OSError, Outcome) as error:
-                if file.is_named(path):
-                    os.unlink(path)
-                code = (
-                    error.errno if isinstance(error, OSError) else error.error
-                )
-                raise Outcome(engine.ERRNO, code or 0) from error
-        return engine.OK
+        _look_for_count(counted)
+        _make(path, name, record, durability, timeout)
+        return _look_again(counted)
     except Outcome as outcome:
         return _raise(outcome, name)
     except OSError as error:
         engine.fail(engine.ERRNO, error.errno or 0, name)
+
+
+def _make(
+    path: bytes, name: bytes, record: bytes, durability: int, timeout: float
+) -> None:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    slot = first_slot(len(record), -1)
+    with File(path, flags, checked=False) as file:
+        # A sweep or a deletion may have come first; they leave at once.
+        file.lock(LOCK_EX, timeout)
+        info = file.check()
+        if info.st_nlink == 0:
+            raise Outcome(engine.EXISTS)
+        try:
+            mode = right_mode(record)
+            if info.st_mode & 0o7777 != mode:
+                os.fchmod(file.fd, mode)
+            _write(
+                file, name, record, 1, slot_start(slot), durability,
+                _FIRST_LENGTH,
+            )  # fmt: skip
+        except (OSError, Outcome) as error:
+            if file.is_named(path):
+                os.unlink(path)
+            code = error.errno if isinstance(error, OSError) else error.error
+            raise Outcome(engine.ERRNO, code or 0) from error
 
 
 def _look_locked(
@@ -404,19 +441,23 @@ def remove(
     expected: bytes | None,
     timeout: float,
     marked: bool = False,
+    counted: bytes = b"",
 ) -> int:
     """
     Unlinks the session; with `expected` only if that header is the live one.
 
     Args:
         marked: also if it is marked as superseded, and nothing is expected.
+        counted: as `create` takes it.
 
     Returns:
-        OK, ABSENT or CONFLICT; SUPERSEDED if it is marked so and is left.
+        OK, ABSENT or CONFLICT; SUPERSEDED if it is marked so and is left;
+        COUNTED, COUNTED_SINCE as `create`.
     """
     _check_name(name)
     _check_version(expected)
     try:
+        _look_for_count(counted)
         with File(path, os.O_RDONLY, checked=False) as file:
             file.lock(LOCK_EX, timeout)
             info = file.check()
@@ -432,7 +473,7 @@ def remove(
                     return engine.CONFLICT
             os.unlink(path)
             file.unlinked = True
-        return engine.OK
+        return _look_again(counted)
     except Outcome as outcome:
         return _raise(outcome, name)
     except OSError as error:
