@@ -794,8 +794,8 @@ MUTATIONS = [
     Mutation(
         "a deleted session can be written, in C",
         C,
-        "        info->nlink == 1 ? WS_OK : ws_file_named(AT_FDCWD, path, info);",
-        "        info->nlink == 1 ? WS_OK : WS_OK;",
+        "info->nlink == 1 ? WS_OK : ws_file_named(AT_FDCWD, path, info);",
+        "WS_OK;",
         RACES,
     ),
     Mutation(
@@ -2382,8 +2382,8 @@ MUTATIONS = [
     Mutation(
         "rows that had no room are left out, in C",
         "src/websession/disk/native.py",
-        "        if filled <= len(rows):",
-        "        if len(rows):",
+        "        filled = result.filled\n",
+        "        filled = min(result.filled, len(rows))\n",
         SCAN,
     ),
     Mutation(
@@ -2546,6 +2546,20 @@ MUTATIONS = [
         "    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)\n",
         "",
         "tests/servers/test_demo_command.py",
+    ),
+    Mutation(
+        "events that nobody can be told of import logging",
+        "src/websession/web/events.py",
+        '    if "logging" not in modules and level < _WARNING:',
+        "    if False:",
+        "tests/unit/test_backend.py",
+    ),
+    Mutation(
+        "a warning is not written where nobody has imported logging",
+        "src/websession/web/events.py",
+        '    if "logging" not in modules and level < _WARNING:',
+        '    if "logging" not in modules:',
+        "tests/web/test_wsgi.py",
     ),
 ]
 

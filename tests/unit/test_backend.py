@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import websession
+from websession import WebSession
 from websession import engine as status
 from websession.disk import backend as backends
 from websession.disk.plain import operations
@@ -389,6 +390,27 @@ def test_a_request_in_json_imports_little(backend_module, tmp_path):
     kind = backend_module.NAME
     modules_after(f"{code}\nws.cleanUp()", ("-S",), kind)
     imported = modules_after(code, ("-S",), kind)
+    assert imported & {*SLOW, "collections", "functools"} == set()
+
+
+def test_a_request_of_the_middleware_imports_little(backend_module, tmp_path):
+    """As CGI makes one: found, changed and stored, and an event each."""
+    ws = WebSession.for_web(tmp_path / "store")
+    session_id = ws.newSession(data={"n": 1})
+    ws.cleanUp()
+    imported = modules_after(
+        "from websession.wsgi import SessionMiddleware\n"
+        "def app(environ, start_response):\n"
+        "    environ['websession.session']['n'] += 1\n"
+        "    start_response('200 OK', [])\n"
+        "    return [b'']\n"
+        f"environ = {{'HTTP_COOKIE': '__Host-websession={session_id}'}}\n"
+        f"app = SessionMiddleware(app, {str(tmp_path / 'store')!r})\n"
+        "app(environ, lambda *what: None)",
+        ("-S",),
+        backend_module.NAME,
+    )
+    assert ws.retrieveSession(session_id) == {"n": 2}
     assert imported & {*SLOW, "collections", "functools"} == set()
 
 

@@ -907,6 +907,34 @@ def test_a_hijack_is_no_500(root, backend):
     assert browser.get("/", **home).body == b"{'user': 'ann'}"
 
 
+ALONE = """
+import sys
+from websession.wsgi import SessionMiddleware
+
+def app(environ, start_response):
+    dict(environ["websession.session"])
+    start_response("200 OK", [])
+    return []
+
+environ = {"HTTP_COOKIE": "__Host-websession=" + sys.argv[2]}
+app = SessionMiddleware(app, sys.argv[1])
+list(app(environ, lambda *what: None))
+"""
+
+
+def test_who_has_not_imported_logging_is_told_of_damage(root):
+    session_id = WebSession.for_web(root).newSession()
+    file_of(root, session_id).write_bytes(b"damaged" * 100)
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(root), session_id],
+        capture_output=True,
+        text=True,
+    )
+    shown = handle(session_id).decode()
+    assert f"session {shown}: corrupt" in done.stderr
+    assert session_id not in done.stderr
+
+
 def test_a_log_out_wins_over_a_slow_request(make, root):
     def app(environ, start_response):
         session = environ[KEY]

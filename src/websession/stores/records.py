@@ -47,9 +47,9 @@ from .recall import Recall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from typing import Any
+    from typing import Any, NoReturn
 
     from ..engine import Draft, Engine, Limits
     from ..record import SessionInfo
@@ -189,7 +189,9 @@ class RecordStore(SessionStore):
         superseded = flags & FLAG_SUPERSEDED != 0
         if superseded:
             self._check_readable(known, raw, now)
-        loads = self._loads(session_id, number)
+        if number not in self._accepted:
+            self._refuse_number(session_id, number)
+        loads = self._accepted[number].loads
         env: Any = {}
         try:
             if env_len:
@@ -295,7 +297,9 @@ class RecordStore(SessionStore):
 
     def _converted(self, session_id: str, number: int, env: bytes) -> bytes:
         """Env of another serialiser, by that of this store."""
-        loads = self._loads(session_id, number)
+        if number not in self._accepted:
+            self._refuse_number(session_id, number)
+        loads = self._accepted[number].loads
         try:
             return self.serializer.dumps(loads(env))
         except SessionStoreError:
@@ -306,23 +310,16 @@ class RecordStore(SessionStore):
                 f"{error}"
             ) from error
 
-    def _loads(self, session_id: str, number: int) -> Callable[[bytes], Any]:
-        """
-        What reads env and data of a serialiser of this number.
-
-        Raises:
-            CorruptData: the store does not accept it.
-        """
-        if number not in self._accepted:
-            mine = self.serializer
-            raise CorruptData(
-                f"session {handle(session_id).decode()} was written by "
-                f"serializer {number}, this store reads {mine.number} "
-                f"({mine.name}): WebSession(path) writes pickle (1), "
-                "WebSession.for_web and the adapters JSON (2); open it in the "
-                "same way, or name the other one in also_accept"
-            )
-        return self._accepted[number].loads
+    def _refuse_number(self, session_id: str, number: int) -> NoReturn:
+        """CorruptData: no accepted serialiser has this number."""
+        mine = self.serializer
+        raise CorruptData(
+            f"session {handle(session_id).decode()} was written by "
+            f"serializer {number}, this store reads {mine.number} "
+            f"({mine.name}): WebSession(path) writes pickle (1), "
+            "WebSession.for_web and the adapters JSON (2); open it in the "
+            "same way, or name the other one in also_accept"
+        )
 
     def _follow(
         self,

@@ -5,6 +5,8 @@ Session Management: log the life of a session).
 
 from __future__ import annotations
 
+from sys import modules
+
 from ..exceptions import printable
 
 TYPE_CHECKING = False
@@ -73,7 +75,10 @@ class SessionEvent:
 
 def is_logged(name: str) -> bool:
     """Whether `log_event` would write an event of this name anywhere."""
-    return _logger().isEnabledFor(_LEVELS[name])
+    level = _LEVELS[name]
+    if "logging" not in modules and level < _WARNING:
+        return False  # nobody has set a level: it is WARNING
+    return _logger().isEnabledFor(level)
 
 
 def log_event(event: SessionEvent) -> None:

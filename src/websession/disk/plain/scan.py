@@ -38,7 +38,7 @@ def scan(
     """See `operations.scan_shard`."""
     found, rows = engine.Scanned(), []
     try:
-        files = files_of(directory, prefix)
+        files = list(files_of(directory, prefix))
     except FileNotFoundError:
         return None
     except OSError as error:
