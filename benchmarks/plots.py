@@ -41,23 +41,38 @@ def draw(found, target: Path):
 
 
 def _cycle(found):
-    """A request's retrieve and store: bars, on a logarithmic scale."""
+    """
+    A request's retrieve and store, of a session that the process has not seen
+    and of one that it has: dots, since the scale is logarithmic.
+    """
     from matplotlib.figure import Figure
 
-    rows = found.get("cycle, 250 bytes")
+    rows = found.get("cycle, first look, 250 bytes")
     if not rows:
         return None
     rows = sorted(rows, key=lambda row: -row[1]["mean"])
-    figure = Figure((8, 0.35 * len(rows) + 1))
+    again = dict(found.get("cycle, 250 bytes", ()))
+    figure = Figure((8, 0.35 * len(rows) + 1.4))
     axes = figure.subplots()
     names = [name for name, _ in rows]
     means = [info["mean"] for _, info in rows]
     colours = [ACCENT if "websession" in name else OTHERS for name in names]
-    bars = axes.barh(names, means, color=colours)
-    axes.bar_label(bars, [f"{mean:,.0f}" for mean in means], padding=3)
+    axes.scatter(means, names, c=colours, label="first look", zorder=3)
+    for name, mean, colour in zip(names, means, colours, strict=True):
+        axes.annotate(
+            f"{mean:,.0f}", (mean, name), (7, -3),
+            textcoords="offset points", color=colour,
+        )  # fmt: skip
+    axes.scatter(
+        [again[name]["mean"] for name in names if name in again],
+        [name for name in names if name in again],
+        facecolors="none", edgecolors=OTHERS, label="remembered", zorder=2,
+    )  # fmt: skip
     axes.set_xscale("log")
     axes.set_xlabel("µs for one retrieve and one store, 250 bytes, mean")
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", linewidth=0.3)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.legend(loc="lower left", frameon=False)
     return figure
 
 

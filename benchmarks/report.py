@@ -4,6 +4,7 @@ From figures to tables: what was measured, over the floor or over another one.
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
@@ -22,8 +23,6 @@ def file_system(path):
 
 def describe(place):
     """The machine in a sentence."""
-    import os
-
     return (
         f"{platform.machine()}, {os.cpu_count()} processors, Linux "
         f"{platform.release()}, Python {platform.python_version()}, "
@@ -41,11 +40,11 @@ def figures(benchmarks):
 
 
 COLUMNS = {
-    "ratio": ("over the floor", "{:.2f}"),
-    "best": ("best rounds", "{:.2f}"),
     "microseconds": ("µs", "{:.1f}"),
     "mean": ("mean, µs", "{:.1f}"),
     "floor": ("floor, µs", "{:.1f}"),
+    "ratio": ("over the floor", "{:.2f}"),
+    "best": ("best rounds", "{:.2f}"),
     "beyond": ("beyond it, µs", "{:.1f}"),
 }
 

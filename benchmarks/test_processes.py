@@ -1,6 +1,7 @@
 """
-Several processes: requests per second on sessions of their own, and
-increments of one session, of which none may be lost.
+Several processes: requests per second on sessions of their own, and on
+sessions that change from one to another; and increments of one session, of
+which none may be lost.
 
     python -m pytest benchmarks/test_processes.py
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 import traceback
 
@@ -103,22 +105,43 @@ def summary(results, **more):
 
 @pytest.mark.parametrize("processes", PROCESSES)
 def test_sessions_of_their_own(note, place, kind, processes):
-    data = data_of(SIZE)
-    where = place / f"own-{kind.__name__}-{processes}"
-    keys, join, end = shared(kind, where, SESSIONS * processes, data)
+    serve(
+        note, place / f"own-{kind.__name__}-{processes}", kind, processes,
+        "requests of sessions of their own",
+        lambda keys, number: keys[number::processes],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("processes", PROCESSES[1:])
+def test_changing_workers(note, place, kind, processes):
+    """Whoever has a moment serves the next request of a session."""
+
+    def in_any_order(keys, number):
+        random.Random(number).shuffle(keys)
+        return keys
+
+    serve(
+        note, place / f"any-{kind.__name__}-{processes}", kind, processes,
+        "requests of sessions served by changing workers", in_any_order,
+    )  # fmt: skip
+
+
+def serve(note, where, kind, processes, what, served):
+    """served(keys, number): those that a process serves, in their order."""
+    keys, join, end = shared(kind, where, SESSIONS * processes, data_of(SIZE))
 
     def work(number, start):
         contestant = join()
-        own = keys[number::processes]
+        mine = served(keys, number)
 
         def request(count):
-            key = own[count % SESSIONS]
+            key = mine[count % len(mine)]
             contestant.store(key, contestant.retrieve(key))
 
         return repeat(start, request)
 
     note(
-        f"requests of sessions of their own, processes: {processes}",
+        f"{what}, processes: {processes}",
         kind.name,
         lambda: summary(in_processes(processes, work)),
     )
