@@ -17,9 +17,8 @@ uint64_t ws_slot_size(int slot)
 
 uint64_t ws_record_len(const uint8_t *header)
 {
-    uint64_t len = ws_env_at(header);
-
-    return len + WS_ENV_LEN(header) + WS_DATA_LEN(header);
+    return (uint64_t)ws_env_at(header) + WS_ENV_LEN(header) +
+           WS_DATA_LEN(header);
 }
 
 int ws_record_expired(const uint8_t *header, double now, double idle,
@@ -158,11 +157,6 @@ static int header_unsupported(const uint8_t *header)
            !all_zero(header + WS_RESERVED_AT, WS_IDLE_AT - WS_RESERVED_AT);
 }
 
-static int header_damaged(const uint8_t *header)
-{
-    return !isfinite(WS_CREATED(header)) || !isfinite(WS_STORED(header));
-}
-
 /* The plausible slot with the highest sequence number, or -1. */
 static int best_plausible(const ws_slots *slots)
 {
@@ -191,7 +185,8 @@ static int choose_live(ws_slots *slots, int locked)
         /* Unchecked while the caller's buffer is too small to check it. */
         if (fits && slots->needed == 0 && header_unsupported(header))
             return WS_UNSUPPORTED;
-        if (fits && (slots->needed > 0 || !header_damaged(header))) {
+        if (fits && (slots->needed > 0 || (isfinite(WS_CREATED(header)) &&
+                                           isfinite(WS_STORED(header))))) {
             slots->live = best;
             slots->header = header;
             return WS_OK;

@@ -86,6 +86,9 @@ static int unmark(sweep *s, const ws_slots *slots, int fd, const ws_info *info)
     if (WS_IDLE(slots->header) == 0 ||
         (s->shortest > 0 && WS_IDLE(slots->header) >= s->shortest))
         mode &= ~(unsigned)WS_MODE_OWN_LIMIT;
+    if (mode & WS_MODE_OWN_LIMIT &&
+        (s->swept->own == 0 || WS_IDLE(slots->header) < s->swept->own))
+        s->swept->own = WS_IDLE(slots->header);
     if (mode != (info->mode & 07777) && fchmod(fd, mode) < 0) {
         note_failure(s, WS_ERRNO);
         mode = info->mode;

@@ -144,6 +144,7 @@ typedef struct {
     int64_t odd;     /* files that need the caller's attention */
     int64_t failed;  /* files on which a system call failed */
     int error;       /* the errno of the last of them */
+    uint32_t own;    /* shortest limit of its own among those left, or 0 */
 } ws_swept;
 
 /*

@@ -460,16 +460,18 @@ class Swept:
         busy: files that looked expired but were locked by somebody.
         failed: files on which a system call failed.
         error: the errno of the last of these, or 0.
+        own: of the sessions that are left and have an idle limit of their own,
+            shorter than the common ones, the shortest; whole seconds, 0: none.
         odd: file names of damaged sessions, as far as there was room.
     """
 
     __slots__ = (
-        "busy", "error", "failed", "live", "odd", "reaped", "removed"
+        "busy", "error", "failed", "live", "odd", "own", "reaped", "removed"
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.live = self.removed = self.reaped = 0
-        self.busy = self.failed = self.error = 0
+        self.busy = self.failed = self.error = self.own = 0
         self.odd: list[bytes] = []
 
 

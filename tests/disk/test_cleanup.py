@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from websession import (
 )
 from websession.disk import backend as backends
 from websession.disk import sweep
+from websession.ids import handle
 
 
 class Counting:
@@ -261,7 +263,7 @@ def test_a_pass_notes_what_it_did(make_session, root, clock):
     when, took, *counts = last_line(root).split()
     assert float(when) == clock.now
     assert 0 <= float(took) < 60
-    assert counts == ["5", "0", "1", "0", "0"]
+    assert counts == ["5", "0", "1", "0", "0", "0"]
 
 
 def test_automatic_slices_note_what_they_did_together(
@@ -486,6 +488,66 @@ def test_a_pass_comes_as_often_as_it_matters(
     ws.newSession()
     ws.cleanUp()
     assert due(root) == pytest.approx(clock.now + rest, abs=1)
+
+
+def test_a_pass_comes_as_often_as_limits_of_sessions_matter(
+    make_store, root, clock
+):
+    """Of those that are left and are shorter than the common one."""
+    ws = WebSession(
+        make_store(sweep_interval=60),
+        0,
+        86_400,
+        clock=clock,
+        crossCheckVars=(),
+    )
+    for idle, rest in (30 * 86_400, 5400), (3200, 200), (1600, 100):
+        ws.newSession(idle=idle)
+        for _ in range(30):
+            ws.newSession()
+        ws.cleanUp()
+        assert due(root) == pytest.approx(clock.now + rest, abs=1)
+    clock.move(1601)
+    ws.cleanUp()
+    assert due(root) == pytest.approx(clock.now + 200, abs=1)
+    clock.move(1600)
+    ws.cleanUp()
+    assert due(root) == pytest.approx(clock.now + 5400, abs=1)
+
+
+def test_a_sweep_finds_the_shortest_limit_of_a_shard(make_session, clock):
+    ws = make_session(0, 86_400, store_options={"shards": 16})
+    engine, shortest = ws._store.engine, {}
+    for idle in random.Random(3).sample(range(100, 5000), 100):
+        name = handle(ws.newSession(idle=idle))
+        shard = engine.layout.prefix(engine.layout.shard(name))
+        shortest[shard] = min(idle, shortest.get(shard, idle))
+        ws.newSession()
+    for shard, idle in shortest.items():
+        swept = engine.backend.sweep_shard(
+            engine.layout.join(shard), shard, clock.now, 86_400, 0
+        )
+        assert swept.own == idle
+
+
+def test_slices_remember_the_shortest_limit_of_a_session(
+    make_session, root, clock
+):
+    ws = make_session(
+        0, 86_400,
+        store_options={
+            "sweep_interval": 60, "shards": 16, "sweep_budget": 1e-9,
+        },
+    )  # fmt: skip
+    for idle in 3200, 1600, 2400:
+        ws.newSession(idle=idle)
+    ws.cleanUp()
+    clock.move(101)
+    for _ in range(16):
+        assert due(root) <= clock.now
+        ws.newSession()
+        clock.move(5)
+    assert due(root) == pytest.approx(clock.now - 5 + 100, abs=1)
 
 
 def test_a_pass_that_takes_long_comes_less_often(slices, root, clock):

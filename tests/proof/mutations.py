@@ -2561,6 +2561,28 @@ MUTATIONS = [
         '    if "logging" not in modules:',
         "tests/web/test_wsgi.py",
     ),
+    Mutation(
+        "a pass does not come by for the limit of a session",
+        "src/websession/disk/sweep.py",
+        "use.lifetime[0], tally.own",
+        "use.lifetime[0]",
+        CLEANUP,
+    ),
+    Mutation(
+        "the last limit of a session is the shortest, in C",
+        "csrc/sweep.c",
+        "        (s->swept->own == 0 || "
+        "WS_IDLE(slots->header) < s->swept->own))",
+        "        1)",
+        CLEANUP,
+    ),
+    Mutation(
+        "the last shard has the shortest limit of a session",
+        "src/websession/disk/sweepnote.py",
+        "        self.own = _shorter(self.own, swept.own)",
+        "        self.own = swept.own",
+        CLEANUP,
+    ),
 ]
 
 

@@ -909,6 +909,7 @@ def test_a_hijack_is_no_500(root, backend):
 
 ALONE = """
 import sys
+from websession import WebSession
 from websession.wsgi import SessionMiddleware
 
 def app(environ, start_response):
@@ -916,22 +917,30 @@ def app(environ, start_response):
     start_response("200 OK", [])
     return []
 
-environ = {"HTTP_COOKIE": "__Host-websession=" + sys.argv[2]}
-app = SessionMiddleware(app, sys.argv[1])
-list(app(environ, lambda *what: None))
+environ = {
+    "HTTP_COOKIE": "__Host-websession=" + sys.argv[2],
+    "REMOTE_ADDR": "198.51.100.1",
+}
+assert "logging" not in sys.modules
+ws = WebSession(
+    sys.argv[1], crossCheckVars=["REMOTE_ADDR"], sessionIDLength=32
+)
+list(SessionMiddleware(app, ws)(environ, lambda *what: None))
 """
 
 
-def test_who_has_not_imported_logging_is_told_of_damage(root):
-    session_id = WebSession.for_web(root).newSession()
-    file_of(root, session_id).write_bytes(b"damaged" * 100)
+def test_who_has_not_imported_logging_is_warned_of_a_hijack(root):
+    ws = WebSession(
+        FileStore(root), crossCheckVars=["REMOTE_ADDR"], sessionIDLength=32
+    )
+    session_id = ws.newSession({"REMOTE_ADDR": "192.0.2.1"})
     done = subprocess.run(
         [sys.executable, "-c", ALONE, str(root), session_id],
         capture_output=True,
         text=True,
     )
     shown = handle(session_id).decode()
-    assert f"session {shown}: corrupt" in done.stderr
+    assert f"session {shown}: hijack" in done.stderr
     assert session_id not in done.stderr
 
 

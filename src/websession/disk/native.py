@@ -374,6 +374,7 @@ def sweep_shard(
     swept.live, swept.removed = result.live, result.removed
     swept.reaped, swept.busy = result.reaped, result.busy
     swept.failed, swept.error = result.failed, result.error
+    swept.own = result.own
     if result.odd > 0:
         swept.odd = [name for name in _buffer(odd)[:].split(b"\0") if name]
     return swept

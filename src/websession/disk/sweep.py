@@ -349,7 +349,7 @@ class Sweeper:
         self._tidy()
         note.finish(tally, now)
         # What is over is refused already: a pass is about room alone.
-        smallest = use.remove[0], use.lifetime[0]
+        smallest = use.remove[0], use.lifetime[0], tally.own
         limit = min(filter(None, smallest), default=0.0)
         rest = max(limit / _PART, _LONG_REST * tally.took_for_live)
         self._save(note, now + max(self._interval, min(rest, _LONGEST_REST)))

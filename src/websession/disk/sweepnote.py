@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["SweepNote", "Tally"]
 
 _COUNTS = ("removed", "reaped", "live", "damaged", "failed")
+_NUMBERS = (*_COUNTS, "own")
+
+
+def _shorter(one: int, other: int) -> int:
+    """The shorter of two limits, of which 0 is none."""
+    return min(filter(None, (one, other)), default=0)
 
 
 class Tally:
@@ -30,18 +36,21 @@ class Tally:
         live: sessions that are left.
         damaged: unreadable session files met.
         failed: files on which a system call failed.
+        own: the shortest idle limit of its own that a session has which is
+            left, as far as that is shorter than the common one; 0: none has.
         took: seconds of processor time.
     """
 
     __slots__ = (
-        "damaged", "failed", "live", "reaped", "removed", "took", "when"
+        "damaged", "failed", "live", "own", "reaped", "removed", "took",
+        "when",
     )  # fmt: skip
 
     def __init__(self, when: float) -> None:
         self.when = when
         self.took = 0.0
         self.removed = self.reaped = self.live = self.damaged = 0
-        self.failed = 0
+        self.failed = self.own = 0
 
     def add(self, swept: Swept) -> None:
         """Adds what was found in one shard."""
@@ -50,6 +59,7 @@ class Tally:
         self.live += swept.live
         self.damaged += len(swept.odd)
         self.failed += swept.failed
+        self.own = _shorter(self.own, swept.own)
 
     def __add__(self, other: Tally) -> Tally:
         """The sum of two tallies, with the beginning of the first."""
@@ -57,6 +67,7 @@ class Tally:
         both.took = self.took + other.took
         for name in _COUNTS:
             setattr(both, name, getattr(self, name) + getattr(other, name))
+        both.own = _shorter(self.own, other.own)
         return both
 
     @property
@@ -70,8 +81,10 @@ class Tally:
 
     def line(self) -> bytes:
         """The tally as a line of the note."""
-        counts = (getattr(self, name) for name in _COUNTS)
-        return b"%.3f %.3f %d %d %d %d %d" % (self.when, self.took, *counts)
+        numbers = (getattr(self, name) for name in _NUMBERS)
+        return b"%.3f %.3f %d %d %d %d %d %d" % (
+            self.when, self.took, *numbers,
+        )  # fmt: skip
 
     @classmethod
     def of_line(cls, line: bytes) -> Tally | None:
@@ -80,7 +93,7 @@ class Tally:
         try:
             tally = cls(float(words[0]))
             tally.took = float(words[1])
-            for name, word in zip(_COUNTS, words[2:], strict=True):
+            for name, word in zip(_NUMBERS, words[2:], strict=True):
                 setattr(tally, name, int(word))
         except (IndexError, ValueError):
             return None
