@@ -227,8 +227,11 @@ def is_over(record: bytes, now: float, idle: float, lifetime: float) -> bool:
 
 def later(now: float, stored: float) -> float:
     """
-    The time a write gets: it never steps back because of a clock that is a
-    little behind, and follows one that was put right.
+    The time that a new record is to carry: `now`, or the time of the record
+    before where a clock that is behind by an hour at most would step back.
+
+    Args:
+        stored: the time of the record before.
     """
     return stored if 0 < stored - now <= CLOCK_SLACK else now
 
@@ -277,7 +280,7 @@ def crc_of(record: bytes) -> int:
 
 def numbered(record: bytes, sequence: int, crc_from: Crc) -> bytes:
     """
-    The record as it is written.
+    A record of `Keyring.pack` with its sequence number and CRC filled in.
 
     Args:
         crc_from: the CRC of what is given to it, started from the handle.

@@ -111,7 +111,7 @@ def _seconds(line: bytes) -> float:
 
 class SweepNote:
     """
-    The note, as it was read.
+    What ``.locks/sweep.stamp`` says.
 
     Attributes:
         shard: that comes next.

@@ -41,7 +41,13 @@ def session_files(
 def files_of(
     directory: bytes, prefix: bytes
 ) -> Iterator[tuple[bytes, os.stat_result]]:
-    """The same, of the directory that stands for a prefix."""
+    """
+    Handle and `lstat` of each session's file in a directory, as
+    `session_files` gives them.
+
+    Args:
+        prefix: what of the handle the directory stands for.
+    """
     # To the end: no descriptor stays open while somebody iterates.
     with os.scandir(os.fsdecode(directory)) as entries:
         return _sessions_among(list(entries), prefix)

@@ -19,7 +19,7 @@ _SESSIONS, _BYTES, _SMALL = 1024, 8 << 20, 8192
 
 class Recalled:
     """
-    A session, which may or may not exist.
+    What a process remembers of one session, which may or may not exist.
 
     Attributes:
         session_id: its ID.

@@ -141,7 +141,10 @@ class RecordStore(SessionStore):
     def _current(
         self, known: Recalled, now: float, timeout: float | None = None
     ) -> bytes:
-        """The live record, for one that is to follow it."""
+        """
+        The live record, for a write that is to follow it; the exceptions of
+        `read` if it may not be written.
+        """
         raw = self._raw(known, timeout)
         if is_superseded(raw):
             self._refuse(known, SUPERSEDED, now)
@@ -491,8 +494,13 @@ def _again(
     old: bytes, now: float, block: bytes = b"", whole: bool = True
 ) -> Draft:
     """
-    The draft of the same record with another time, and perhaps a successor;
-    with nothing in it unless `whole`.
+    The draft of a record that differs from an old one in its time, and
+    perhaps in a successor.
+
+    Args:
+        old: the record that it is to follow.
+        block: of the successor; empty: there is none.
+        whole: keep env and data. False: the new record has neither.
     """
     created, stored, env_len, number, flags, idle = unpack_origin(old)
     env = data = b""

@@ -106,15 +106,15 @@ class Session(Contents, MutableMapping[str, "Any"]):
         return key in self._use()
 
     def keys(self) -> dict_keys[str, Any]:
-        """As of a dict."""
+        """The keys of the session, as `dict.keys` gives them."""
         return self._use().keys()
 
     def values(self) -> dict_values[str, Any]:
-        """As of a dict."""
+        """The values of the session, as `dict.values` gives them."""
         return self._use().values()
 
     def items(self) -> dict_items[str, Any]:
-        """As of a dict."""
+        """The items of the session, as `dict.items` gives them."""
         return self._use().items()
 
     def copy(self) -> dict[Any, Any]:
