@@ -2583,6 +2583,20 @@ MUTATIONS = [
         "        self.own = swept.own",
         CLEANUP,
     ),
+    Mutation(
+        "every request over plain HTTP warns",
+        "src/websession/web/plainhttp.py",
+        "    _has_warned = True\n",
+        "    _has_warned = False\n",
+        "tests/web/test_plainhttp.py",
+    ),
+    Mutation(
+        "a proxy that ends TLS is not believed",
+        "src/websession/web/plainhttp.py",
+        "_is_local(host) or _came_over_tls(env)",
+        "_is_local(host)",
+        "tests/web/test_plainhttp.py",
+    ),
 ]
 
 

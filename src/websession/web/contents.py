@@ -206,6 +206,10 @@ class Contents(LoadedContents):
             return None
         cookie = self._manager.cookie
         if session_id:
+            if cookie.secure and not self._https:
+                from .plainhttp import warn_of_plain_http
+
+                warn_of_plain_http(self._env)
             return cookie.set(session_id, self._https, self._idle or None)
         return cookie.clear(self._https)
 
