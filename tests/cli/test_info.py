@@ -182,6 +182,12 @@ def test_prometheus(console, root, swept):
     assert buckets == sorted(buckets)
 
 
+def test_it_prints_one_format(console, root, swept):
+    status, out, err = console.run("info", root, "--json", "--prometheus")
+    assert (status, out) == (2, "")
+    assert "--prometheus: not allowed with argument --json" in err
+
+
 def test_prometheus_itself_reads_it(console, root, swept):
     text = console.text("info", root, "--prometheus")
     families = list(text_string_to_metric_families(text))

@@ -58,7 +58,7 @@ def test_a_store_to_an_unknown_id_makes_no_file(make_store, root):
         except InvalidSessionId:
             pass
     assert session_files(root) == []
-    assert sorted(os.listdir(root)) == [".key", ".websession"]
+    assert sorted(os.listdir(root)) == [".gitignore", ".key", ".websession"]
 
 
 def test_mtime_agrees_with_the_record_on_any_clock(make_session, clock, root):

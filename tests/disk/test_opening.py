@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
 
 import pytest
 
+from machine import missing
 from support import in_processes
 from websession import FileStore, SessionStoreError, UnsafeStore, WebSession
 from websession.disk.engine import DiskEngine
@@ -402,3 +404,20 @@ def test_what_is_not_there_needs_no_key(make_session, root, backend):
     assert engine.read(engine.locate("neverNever12")) is None
     with pytest.raises(SessionStoreError, match="key is missing"):
         engine.read(engine.locate(session_id))
+
+
+def test_no_repository_takes_in_sessions_or_the_key(root, make_store):
+    if shutil.which("git") is None:
+        missing("git")
+    root.parent.mkdir(exist_ok=True)
+    subprocess.run(["git", "init", "-q", root.parent], check=True)
+    WebSession(make_store()).newSession()
+    status = ["git", "-C", root.parent, "status", "--porcelain", "-uall"]
+    assert subprocess.check_output(status) == b""
+
+
+def test_a_gitignore_that_is_there_stays(root, make_store):
+    root.mkdir(mode=0o700)
+    (root / ".gitignore").write_text("mine\n")
+    WebSession(make_store()).newSession()
+    assert (root / ".gitignore").read_text() == "mine\n"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..disk.plain.files import File, Outcome
 from ..disk.private import TEMPORARY
-from ..disk.root import COUNT, DAMAGED, KEY, LOCKS, MARKER
+from ..disk.root import COUNT, DAMAGED, KEY, LOCKS, MARKER, UNTRACKED
 from ..engine import DamagedFile
 from ..exceptions import CorruptData, SessionStoreError
 from ..record import MODE_SUPERSEDED, is_superseded, right_mode, stored_at
@@ -106,7 +106,9 @@ class Verifier:
                 yield from self._private(path, S_ISREG, 0o600)
             elif name.startswith(TEMPORARY):
                 yield from self._temporary(path)
-            elif not name.startswith((b".bench-", b".doctor-")):
+            elif name != UNTRACKED and not name.startswith(
+                (b".bench-", b".doctor-")
+            ):
                 yield self._found(path, "does not belong to the store")
         for directory in (LOCKS, DAMAGED):
             yield from self._notes(layout.join(directory))

@@ -100,7 +100,10 @@ def add_path(parser: argparse.ArgumentParser, secret: bool = False) -> None:
         )
 
 
-def add_json(parser: argparse.ArgumentParser, what: str = "") -> None:
+def add_json(
+    parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup,
+    what: str = "",
+) -> None:
     """The option ``--json``."""
     parser.add_argument(
         "--json", action="store_true", help=f"print JSON{what}"

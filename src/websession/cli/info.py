@@ -37,13 +37,14 @@ def add(commands: Commands) -> None:
     )
     parser.set_defaults(run=_run)
     add_path(parser)
-    add_json(parser)
+    formats = parser.add_mutually_exclusive_group()
+    add_json(formats)
     parser.add_argument(
         "--exact",
         action="store_true",
         help="look at each session, however many there are",
     )
-    parser.add_argument(
+    formats.add_argument(
         "--prometheus",
         action="store_true",
         help="print the text format of Prometheus, for the textfile "

@@ -26,10 +26,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import NoReturn
 
-__all__ = ["COUNT", "DAMAGED", "FORMAT", "LOCKS", "MARKER", "Layout"]
+__all__ = [
+    "COUNT",
+    "DAMAGED",
+    "FORMAT",
+    "LOCKS",
+    "MARKER",
+    "UNTRACKED",
+    "Layout",
+]
 
 FORMAT = 2
 MARKER, KEY = b".websession", b".key"
+UNTRACKED = b".gitignore"
 LOCKS, COUNT, DAMAGED = b".locks", b".count", b".damaged"
 KEY_LENGTH = 32
 # Longest time between two looks whether the store is still the same one, in
@@ -197,7 +206,7 @@ class Layout:
         self, own_secrets: bool, shards: int
     ) -> dict[bytes, bytes]:
         """Makes key and marker; of several processes at once, one wins."""
-        known = (KEY, LOCKS, COUNT, DAMAGED)
+        known = (KEY, LOCKS, COUNT, DAMAGED, UNTRACKED)
         others = [
             name
             for name in os.listdir(self.root)
@@ -214,6 +223,8 @@ class Layout:
         if not own_secrets:
             make_file(self.join(KEY), os.urandom(KEY_LENGTH))
             key = b"file:" + Keyring.fingerprint(self._read_key()).encode()
+        # Keys and sessions in a repository would be everybody's.
+        make_file(self.join(UNTRACKED), b"*\n")
         from time import gmtime, strftime
 
         lines = (
