@@ -27,9 +27,9 @@ whole; the count of bytes may be off until it is emptied next), what a
 `Sweeper` knows of the time when it is due (likewise), the pools of
 `disk.native` (what another thread had taken is lost), what is made when it is
 first needed (`DiskEngine._sweeps`, `Layout.keyring`, `serializers._made`,
-`session_id_re`), counters. IDs and versions are drawn from the system. The
-locks of `logging` are its own business. Threads of `web.aio` belong to
-requests that are the parent's.
+`events._made`, `session_id_re`), whether `plainhttp` has warned, counters. IDs
+and versions are drawn from the system. The locks of `logging` are its own
+business. Threads of `web.aio` belong to requests that are the parent's.
 
 What cannot be undone: a file that another thread had open in C at the fork
 stays open in the child. It is unlocked explicitly, so nobody waits for it

@@ -59,14 +59,19 @@ def test_the_host_is_not_believed_to_be_printable(visit):
         {"HTTP_HOST": "localhost:8000"},
         {"HTTP_HOST": "shop.localhost:8000"},
         {"HTTP_HOST": "127.0.0.1:8000"},
+        {"HTTP_HOST": "LocalHost:8000"},
+        {"HTTP_HOST": "localhost."},
         {"HTTP_HOST": "[::1]"},
+        {"SERVER_NAME": "::1"},
+        {"SERVER_NAME": "127.1.2.3"},
         {"HTTP_HOST": "[::1]:8000"},
         {"SERVER_NAME": "localhost"},
         {"HTTP_HOST": "a.example", "wsgi.url_scheme": "https"},
         {"HTTP_HOST": "a.example", "HTTP_X_FORWARDED_PROTO": "https"},
         {"HTTP_HOST": "a.example", "HTTP_X_FORWARDED_PROTO": "HTTPS, http"},
         {"HTTP_HOST": "a.example", "HTTP_FORWARDED": "for=b;proto=https"},
-        {"HTTP_HOST": "a.example", "HTTP_FORWARDED": 'proto="https";by=c'},
+        {"HTTP_HOST": "a.example", "HTTP_FORWARDED": 'Proto="HTTPS";by=c'},
+        {"HTTP_HOST": "a.example", "HTTP_X_FORWARDED_PROTO": "wss"},
     ],
 )
 def test_what_browsers_send_back_is_nothing_to_warn_of(visit, environ):
@@ -77,6 +82,8 @@ def test_what_browsers_send_back_is_nothing_to_warn_of(visit, environ):
     "environ",
     [
         {"HTTP_HOST": "localhost.example"},
+        {"HTTP_HOST": "127.0.0.1.example"},
+        {"HTTP_HOST": "127.0.0.example:80"},
         {"HTTP_HOST": "a.example", "HTTP_X_FORWARDED_PROTO": "http"},
         {"HTTP_HOST": "a.example", "HTTP_FORWARDED": "for=b;proto=http"},
         {"HTTP_HOST": "[2001:db8::1]:80"},
@@ -84,6 +91,11 @@ def test_what_browsers_send_back_is_nothing_to_warn_of(visit, environ):
 )
 def test_what_browsers_do_not_send_back(visit, environ):
     assert len(visit(**environ)) == 1
+
+
+def test_a_cookie_that_came_back_shows_that_browsers_send_it(visit):
+    name = SessionCookie().name(False)
+    assert visit(HTTP_HOST="a.example", HTTP_COOKIE=f"{name}=madeUp") == []
 
 
 def test_a_cookie_that_is_not_secure_is_nothing_to_warn_of(visit):

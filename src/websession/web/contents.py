@@ -206,7 +206,8 @@ class Contents(LoadedContents):
             return None
         cookie = self._manager.cookie
         if session_id:
-            if cookie.secure and not self._https:
+            # One that came back shows that browsers do send it.
+            if cookie.secure and not self._https and not self.has_cookie:
                 from .plainhttp import warn_of_plain_http
 
                 warn_of_plain_http(self._env)

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["warn_of_plain_http"]
 
-_LOCAL = ("localhost", "[::1]")
 _has_warned = False
 
 
 def warn_of_plain_http(env: Mapping[str, Any]) -> None:
     """
-    Warns of a ``Secure`` cookie that is about to go out over plain HTTP.
-    Browsers take it from localhost all the same; and where a proxy says that
-    it ends TLS, the browser has seen no plain HTTP.
+    Warns of a ``Secure`` cookie that is about to go out over plain HTTP to a
+    browser that has sent none. From localhost most browsers take it all the
+    same; and where a proxy says that it ends TLS, the browser has seen no
+    plain HTTP.
 
     Args:
         env: of the request, as CGI and WSGI describe it.
@@ -42,23 +42,36 @@ def warn_of_plain_http(env: Mapping[str, Any]) -> None:
         "begins a new session. Serve the site over TLS; if a proxy in front "
         "does, let it send X-Forwarded-Proto; where there is no TLS, pass "
         "cookie=SessionCookie(secure=None)",
-        printable(host) or "this server",
+        printable(host[:100]) or "this server",
     )
 
 
 def _is_local(host: str) -> bool:
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    """Whether a host, perhaps with a port, is this machine to browsers."""
+    name = host.lower()
+    if name.endswith("]") or name.count(":") > 1:  # IPv6
+        return name.partition("]")[0].strip("[") == "::1"
+    name = name.partition(":")[0].rstrip(".")
+    numbers = name.split(".")
     return (
-        name in _LOCAL
+        name == "localhost"
         or name.endswith(".localhost")
-        or name.startswith("127.")
+        or (
+            len(numbers) == 4
+            and numbers[0] == "127"
+            and all(map(_is_number, numbers))
+        )
     )
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _came_over_tls(env: Mapping[str, Any]) -> bool:
     """Whether a proxy says so. Anybody could: it is about a warning alone."""
     told = (
-        env.get("HTTP_X_FORWARDED_PROTO", ""),
-        env.get("HTTP_FORWARDED", "").partition("proto=")[2],
+        env.get("HTTP_X_FORWARDED_PROTO", "").lower(),
+        env.get("HTTP_FORWARDED", "").lower().partition("proto=")[2],
     )
-    return any(each.strip('"').lower().startswith("https") for each in told)
+    return any(each.strip('"').startswith(("https", "wss")) for each in told)
