@@ -180,7 +180,7 @@ int ws_may_follow(ws_slots *slots, const uint8_t *record,
                   const uint8_t *expected, double now, double idle,
                   double lifetime);
 
-/* pread and pwritev with short transfers and EINTR dealt with. */
+/* pread and pwrite with short transfers and EINTR dealt with. */
 ssize_t ws_file_read(int fd, uint8_t *out, size_t len, uint64_t offset);
 /* least: of a small record, zeros after it up to so many bytes in all. */
 int ws_file_write(int fd, const uint8_t *header, const uint8_t *rest,

@@ -286,3 +286,25 @@ def test_no_program_inherits_the_file_of_a_session(root, backend):
         thread.join()
     assert str(root) not in listed
     assert ws.retrieveSession(sid) == "new"
+
+
+@pytest.mark.root
+def test_a_file_that_another_user_lets_read_is_not_touched(tmp_path, module):
+    """Opening it without noting when it was read is not for everybody."""
+    if os.geteuid() != 0:
+        missing("the right to become another user (root)")
+    path = tmp_path / "session"
+    where = put(path)
+    path.chmod(0o644)
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_uid == 0 and "pytest" in str(parent):
+            parent.chmod(0o755)
+
+    def as_nobody(number):
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        with pytest.raises(UnsafeStore):
+            module.read(where, NAME, 0.0)
+
+    Child(as_nobody, 0).result()
