@@ -20,7 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 # Bytes of the file that holds the file system which --ext4 makes.
-EXT4_SIZE = 6 << 30
+EXT4_SIZE = 24 << 30
 sys.path.insert(0, str(HERE))
 
 
@@ -35,14 +35,15 @@ def ext4(directory):
     with open(image, "wb") as file:
         file.truncate(EXT4_SIZE)
     for command in (
-        ["mkfs.ext4", "-q", "-O", "has_journal", "-N", "2000000", image],
+        ["mkfs.ext4", "-q", "-O", "has_journal", "-N", "5000000", image],
         ["mount", "-o", "loop", image, mounted],
     ):
         subprocess.run(command, check=True)
     try:
         yield mounted
     finally:
-        subprocess.run(["umount", mounted], check=True)
+        # At once, or when whoever is interrupted has closed its files.
+        subprocess.run(["umount", "-l", mounted], check=True)
 
 
 def main():

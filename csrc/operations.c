@@ -222,7 +222,7 @@ int ws_session_create(const char *path, const char *name,
 {
     uint8_t header[WS_HEADER_LEN];
     double until = ws_clock() + timeout;
-    ws_info info;
+    ws_info info = {0};
     int fd;
     int status = ws_check_record(record, record_len);
 

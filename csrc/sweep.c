@@ -80,15 +80,16 @@ static int record_over(const sweep *s, const ws_slots *slots)
 static int unmark(sweep *s, const ws_slots *slots, int fd, const ws_info *info)
 {
     unsigned mode = info->mode & 07777;
+    uint32_t own = WS_IDLE(slots->header);
 
-    if (!(WS_FLAGS(slots->header) & WS_FLAG_SUPERSEDED))
+    if (WS_FLAGS(slots->header) & WS_FLAG_SUPERSEDED)
+        own = 0; /* it goes by another time */
+    else
         mode &= ~(unsigned)WS_MODE_SUPERSEDED;
-    if (WS_IDLE(slots->header) == 0 ||
-        (s->shortest > 0 && WS_IDLE(slots->header) >= s->shortest))
+    if (own == 0 || (s->shortest > 0 && own >= s->shortest))
         mode &= ~(unsigned)WS_MODE_OWN_LIMIT;
-    if (mode & WS_MODE_OWN_LIMIT &&
-        (s->swept->own == 0 || WS_IDLE(slots->header) < s->swept->own))
-        s->swept->own = WS_IDLE(slots->header);
+    else if (s->swept->own == 0 || own < s->swept->own)
+        s->swept->own = own;
     if (mode != (info->mode & 07777) && fchmod(fd, mode) < 0) {
         note_failure(s, WS_ERRNO);
         mode = info->mode;

@@ -32,7 +32,7 @@
 
 enum ws_status {
     WS_OK = 0,
-    WS_COUNTED = 1,       /* there is a count of sessions: nothing was done */
+    WS_COUNTED = 1,       /* nothing was done: lock the count, call again */
     WS_COUNTED_SINCE = 2, /* done, and there is a count of them by now */
     WS_ABSENT = -1,       /* no such session, or one deleted meanwhile */
     WS_EXISTS = -2,       /* create: the path is taken */

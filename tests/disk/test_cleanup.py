@@ -515,6 +515,23 @@ def test_a_pass_comes_as_often_as_limits_of_sessions_matter(
     assert due(root) == pytest.approx(clock.now + 5400, abs=1)
 
 
+def test_a_pass_comes_by_for_the_first_session_with_a_short_limit(
+    make_store, root, clock
+):
+    ws = WebSession(make_store(sweep_interval=60), 0, 30 * 86_400, clock=clock)
+    ws.newSession()
+    ws.cleanUp()
+    clock.move(10)
+    for idle, soon in (0, 86_390), (40 * 86_400, 86_390), (1800, 1800):
+        ws.newSession(idle=idle)
+        assert due(root) == pytest.approx(clock.now + soon, abs=1)
+    clock.move(100)
+    ws.newSession(idle=1800)
+    assert due(root) == pytest.approx(clock.now + 1700, abs=1)
+    ws.newSession(idle=5)
+    assert due(root) == pytest.approx(clock.now + 60, abs=1)
+
+
 def test_a_sweep_finds_the_shortest_limit_of_a_shard(make_session, clock):
     ws = make_session(0, 86_400, store_options={"shards": 16})
     engine, shortest = ws._store.engine, {}
@@ -523,6 +540,8 @@ def test_a_sweep_finds_the_shortest_limit_of_a_shard(make_session, clock):
         shard = engine.layout.prefix(engine.layout.shard(name))
         shortest[shard] = min(idle, shortest.get(shard, idle))
         ws.newSession()
+        # One that is superseded goes by another time.
+        ws.regenerateSession(ws.newSession(idle=50), grace=9, idle=90_000)
     for shard, idle in shortest.items():
         swept = engine.backend.sweep_shard(
             engine.layout.join(shard), shard, clock.now, 86_400, 0
@@ -615,6 +634,8 @@ def test_who_is_refused_looks_at_everything_once_in_an_interval(
             swept.append(shard), real(self, shard, *more)
         ),
     )  # fmt: skip
+    # Not the automatic passes, which come by for sessions of 60 seconds.
+    monkeypatch.setattr(sweep.Sweeper, "slice_if_due", lambda *args: None)
     full.deleteSession(full.brief.pop())
     full.newSession()
     for sid in full.brief:

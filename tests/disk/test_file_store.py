@@ -130,3 +130,42 @@ def test_a_session_made_anew_under_its_id_is_another_one(make_store):
         {"B": "2"},
         "stored",
     )
+
+
+def test_a_read_is_noted_nowhere(make_session, make_store, root):
+    """Else each request after one that stored would write the inode."""
+    session_id = make_session().newSession()
+    path = file_of(root, session_id)
+    os.utime(path, ns=(1, path.stat().st_mtime_ns))
+    assert WebSession(make_store()).retrieveSession(session_id) == "_created_"
+    assert path.stat().st_atime_ns == 1
+
+
+@pytest.mark.parametrize("is_undone", [False, True])
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, OSError])
+def test_what_ends_in_an_exception_is_counted(
+    make_session, make_store, is_undone, ends
+):
+    """As a handler that raises; and others begin to count meanwhile."""
+    ws = make_session(crossCheckVars=())
+    ws.newSession()
+    engine = ws._store.engine
+    draft = 1.0, 1.0, b"", b"", 1, b"", 0
+    address = engine.locate("interrupted1")
+
+    def action(counted):
+        name, path = address
+        if not is_undone:
+            begin_to_count()  # after this one has looked for the count
+        engine._make(name, path, engine._pack(name, *draft), b"")
+        if is_undone:
+            begin_to_count()
+            os.unlink(path)
+        raise ends(5, "told")
+
+    def begin_to_count():
+        WebSession(make_store(), maxSessionCount=9).newSession()
+
+    with pytest.raises(ends):
+        engine.sessions.create(address[0], None, action)
+    assert ws.countSessions() == len(ws.listSessions())

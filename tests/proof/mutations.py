@@ -779,8 +779,8 @@ MUTATIONS = [
     Mutation(
         "a superseded session does not look for the count again",
         "src/websession/disk/count.py",
-        "            if access(self._path, F_OK):",
-        "            if False:",
+        "        finally:\n            self._look_again(name)\n",
+        "        finally:\n            pass\n",
         STOP,
     ),
     Mutation(
@@ -2571,9 +2571,8 @@ MUTATIONS = [
     Mutation(
         "the last limit of a session is the shortest, in C",
         "csrc/sweep.c",
-        "        (s->swept->own == 0 || "
-        "WS_IDLE(slots->header) < s->swept->own))",
-        "        1)",
+        "    else if (s->swept->own == 0 || own < s->swept->own)",
+        "    else",
         CLEANUP,
     ),
     Mutation(
@@ -2596,6 +2595,69 @@ MUTATIONS = [
         "_is_local(host) or _came_over_tls(env)",
         "_is_local(host)",
         "tests/web/test_plainhttp.py",
+    ),
+    Mutation(
+        "what ends in an exception is not counted",
+        "src/websession/disk/count.py",
+        "            self._look_again(name)\n            raise\n",
+        "            raise\n",
+        "tests/disk/test_file_store.py",
+    ),
+    Mutation(
+        "whoever deletes does not look for the count again, in C",
+        C,
+        "    return look_again(counted, status);",
+        "    return status;",
+        STOP,
+    ),
+    Mutation(
+        "a superseded session has a limit of its own, in C",
+        "csrc/sweep.c",
+        "        own = 0; /* it goes by another time */",
+        "        (void)0;",
+        CLEANUP,
+    ),
+    Mutation(
+        "reads are noted in the inode, in C",
+        "csrc/files.c",
+        "    flags |= OPEN_FLAGS | O_NOATIME;",
+        "    flags |= OPEN_FLAGS;",
+        "tests/disk/test_file_store.py",
+    ),
+    Mutation(
+        "reads are noted in the inode, in Python",
+        "src/websession/disk/plain/files.py",
+        "flags | _NOATIME",
+        "flags",
+        "tests/disk/test_file_store.py",
+    ),
+    Mutation(
+        "a file of another user is a failing system, in C",
+        "csrc/files.c",
+        "        if (errno == EPERM && flags & O_NOATIME)",
+        "        if (0)",
+        RACES,
+    ),
+    Mutation(
+        "a file of another user is a failing system, in Python",
+        "src/websession/disk/plain/files.py",
+        "                if error.errno != EPERM:",
+        "                if True:",
+        RACES,
+    ),
+    Mutation(
+        "a cookie that came back is warned of",
+        "src/websession/web/contents.py",
+        " and not self.has_cookie:",
+        ":",
+        "tests/web/test_plainhttp.py",
+    ),
+    Mutation(
+        "the first session with a short limit waits for a day",
+        "src/websession/disk/engine.py",
+        "        if draft[6] and self._tends:",
+        "        if False:",
+        CLEANUP,
     ),
 ]
 

@@ -11,9 +11,10 @@ Lock order: the count, then a session.
 
 from __future__ import annotations
 
-from os import F_OK, access, lstat
+from os import lstat
 
 from .. import engine
+from .private import is_there
 from .root import COUNT
 
 TYPE_CHECKING = False
@@ -65,13 +66,23 @@ class SessionCount:
         Does something to a session: by `action`, which looks for a count, or
         with the count locked if there is one.
         """
-        outcome = action(self._path)
+        try:
+            outcome = action(self._path)
+        except BaseException:
+            # It was perhaps done, or perhaps undone again.
+            self._look_again(name)
+            raise
         if outcome == engine.COUNTED:
             return self._with_ledger(False, counted, lambda: action(b""))
         if outcome == engine.COUNTED_SINCE:
             self.audit(self._layout.shard(name), True)
             return engine.OK
         return outcome
+
+    def _look_again(self, name: bytes) -> None:
+        """See `look_again` in csrc/operations.c."""
+        if is_there(self._path):
+            self.audit(self._layout.shard(name), True)
 
     def create(
         self, name: bytes, limit: int | None, action: Callable[[bytes], int]
@@ -137,7 +148,7 @@ class SessionCount:
         Does by `action` what does not look for the count itself, or with the
         count locked; to a session, or to what its handle begins with.
         """
-        # Not by `access`, which takes a failing system for an answer.
+        # Not by `is_there`, which takes a failing system for an answer.
         try:
             lstat(self._path)
         except FileNotFoundError:
@@ -147,9 +158,7 @@ class SessionCount:
         try:
             return action()
         finally:
-            # See `look_again` in csrc/operations.c.
-            if access(self._path, F_OK):
-                self.audit(self._layout.shard(name), True)
+            self._look_again(name)
 
     def correct(
         self, shard: int, action: Callable[[], engine.Swept | None]

@@ -189,6 +189,8 @@ class DiskEngine(Engine):
         if self.notes_limits and self._noted.get(limits[1:], 0) < limits[0]:
             self._note(limits)
         self.tend(limits)
+        if draft[6] and self._tends:
+            self.sweeper().expect(limits[0], draft[6])
 
         def make(counted: bytes) -> int:
             return self._make(name, path, record, counted)

@@ -14,6 +14,7 @@ from ..exceptions import SessionStoreError, UnsafeStore, printable
 __all__ = [
     "TEMPORARY",
     "check_directory",
+    "is_there",
     "make_directory",
     "make_file",
     "mount_of",
@@ -154,6 +155,11 @@ def open_note(path: bytes, flags: int) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def is_there(path: bytes) -> bool:
+    """Whether a path leads to anything, as far as this user can see."""
+    return os.access(path, os.F_OK, effective_ids=True, follow_symlinks=False)
 
 
 def read_file(path: bytes) -> bytes | None:

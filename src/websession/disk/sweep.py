@@ -278,6 +278,25 @@ class Sweeper:
         except Exception as error:
             self._warn("automatic sweep failed", error)
 
+    def expect(self, now: float, own: float) -> None:
+        """
+        Lets the next pass come by for a session with a limit of its own: the
+        one that is due goes by the sessions that the last one has seen.
+        """
+        due, until = self._known
+        soon = now + max(self._interval, own)
+        if due <= soon or self._unsaved is not None:
+            return
+        last = self._note().last
+        if last is not None:
+            soon = max(soon, now + _LONG_REST * last.took_for_live)
+        if soon < due:
+            try:
+                os.utime(self._stamp, (soon, soon))
+            except OSError:
+                return  # it is gone, and the next pass due at once
+            self._known = soon, until
+
     @staticmethod
     def _warn(what: str, error: Exception) -> None:
         import logging

@@ -50,10 +50,10 @@ class FileStore(RecordStore):
         shards: directories to spread a new store over: 16, 256 (default) or
             4096. An existing store keeps what it was made with.
         sweep_interval: least seconds between automatic sweeps, default 60;
-            0: none. A sixteenth of the idle limit, or a hundred times what
-            the last one took, if that is more: what has expired is refused
-            anyway. Before a session is one too many a sweep looks for others
-            that have expired, once in an interval.
+            0: none. A sixteenth of the shortest limit in use, or a hundred
+            times what the last one took, if that is more: what has expired is
+            refused anyway. Before a session is one too many a sweep looks for
+            others that have expired, once in an interval.
         sweep_budget: seconds of processor time that one slice of an automatic
             sweep may take, default 0.005; of real time four times as much.
         lock_timeout: longest wait for a session's file, default 10 seconds.

@@ -35,6 +35,7 @@ from ...record import (
     unpack_marks,
     unpack_stored,
 )
+from ..private import is_there
 from .files import File, Outcome
 from .rules import check_record, first_slot
 from .wipe import clean
@@ -214,7 +215,7 @@ def _write(
 def _look_for_count(counted: bytes) -> None:
     """Nothing: whoever calls has seen to the count."""
     if counted:
-        # Not by `access`, which takes a failing system for an answer.
+        # Not by `is_there`, which takes a failing system for an answer.
         try:
             os.lstat(counted)
         except FileNotFoundError:
@@ -227,7 +228,7 @@ def _look_again(counted: bytes) -> int:
     Whoever has begun to count meanwhile may have come by before it was done,
     or after. Where this look fails, the sweep will correct the count.
     """
-    if counted and os.access(counted, os.F_OK):
+    if counted and is_there(counted):
         return engine.COUNTED_SINCE
     return engine.OK
 

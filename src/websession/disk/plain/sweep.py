@@ -112,7 +112,7 @@ class _Sweep:
             wanted &= ~MODE_SUPERSEDED
         if not self.own or 0 < self.limit <= self.own:
             wanted &= ~MODE_OWN_LIMIT
-        if wanted & MODE_OWN_LIMIT:
+        else:
             self.swept.own = min(self.own, self.swept.own or self.own)
         if wanted != mode:
             os.fchmod(opened.fd, wanted & 0o7777)
