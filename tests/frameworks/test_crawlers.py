@@ -53,5 +53,5 @@ def test_nothing_is_made_for_crawlers(root, tmp_path, backend, adapter):
     looks = 2 if adapter == "wsgi-moving" else 1
     assert len(looked) == 2 * looks * WELL_FORMED
     made = {path.name for path in root.rglob("*") if path.is_file()}
-    # The marker, the key, the limits, somebody's session.
-    assert len(made) == 4, made
+    # The marker, the key, .gitignore, the limits, somebody's session.
+    assert len(made) == 5, made

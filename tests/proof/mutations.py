@@ -2655,7 +2655,7 @@ MUTATIONS = [
     Mutation(
         "the first session with a short limit waits for a day",
         "src/websession/disk/engine.py",
-        "        if draft[6] and self._tends:",
+        "        if own and self._tends:",
         "        if False:",
         CLEANUP,
     ),

@@ -189,8 +189,9 @@ class DiskEngine(Engine):
         if self.notes_limits and self._noted.get(limits[1:], 0) < limits[0]:
             self._note(limits)
         self.tend(limits)
-        if draft[6] and self._tends:
-            self.sweeper().expect(limits[0], draft[6])
+        *_, own = draft
+        if own and self._tends:
+            self.sweeper().expect(limits[0], own)
 
         def make(counted: bytes) -> int:
             return self._make(name, path, record, counted)
