@@ -60,8 +60,8 @@ def _cycle(found):
     axes.scatter(means, names, c=colours, label="first look", zorder=3)
     for name, mean, colour in zip(names, means, colours, strict=True):
         axes.annotate(
-            f"{mean:,.0f}", (mean, name), (7, -3),
-            textcoords="offset points", color=colour,
+            f"{mean:,.0f}", (mean, name), (0, 5),
+            textcoords="offset points", color=colour, ha="center",
         )  # fmt: skip
     axes.scatter(
         [again[name]["mean"] for name in names if name in again],
@@ -72,7 +72,7 @@ def _cycle(found):
     axes.set_xlabel("µs for one retrieve and one store, 250 bytes, mean")
     axes.grid(axis="y", linewidth=0.3)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.legend(loc="lower left", frameon=False)
+    axes.legend(loc="upper right", frameon=False)
     return figure
 
 
