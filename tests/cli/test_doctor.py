@@ -204,6 +204,7 @@ def disk_of(kind, path, *options):
 
 
 @pytest.mark.root
+@root_only
 @pytest.mark.parametrize(
     ("kind", "options", "warned"),
     [

@@ -213,7 +213,12 @@ def _write(
 
 
 def _look_for_count(counted: bytes) -> None:
-    """Nothing: whoever calls has seen to the count."""
+    """
+    Leaves with COUNTED if there is a count of sessions.
+
+    Args:
+        counted: its path. Nothing: whoever calls has seen to the count.
+    """
     if counted:
         # Not by `is_there`, which takes a failing system for an answer.
         try:
