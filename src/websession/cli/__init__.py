@@ -39,6 +39,7 @@ COMMANDS = {
     "rekey": ("rekey",),
     "bench": ("bench",),
     "demo": ("demo",),
+    "guide": ("guide",),
     "completion": ("completion",),
 }
 

@@ -46,6 +46,9 @@ _EXAMPLES = {
     "demo": """\
   websession demo --port 8080
   websession demo --selftest --server wsgiref""",
+    "guide": """\
+  websession guide
+  websession guide deployment""",
 }
 _STATUS = """\
 exit status:

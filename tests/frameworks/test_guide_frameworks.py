@@ -1,11 +1,9 @@
-"""The examples of the README, in use."""
+"""The examples of the guides to frameworks and to moving, in use."""
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import bottle
 import cherrypy
@@ -15,21 +13,29 @@ from fastapi.testclient import TestClient
 from pyramid.response import Response
 from webtest import TestApp
 
-README = Path(__file__).parents[2] / "README.md"
+from documents import GUIDES, blocks
 
 
 @pytest.fixture
-def example(tmp_path, monkeypatch):
-    """Runs the block of the section that holds a text; its names."""
-    monkeypatch.chdir(tmp_path)
-    text = README.read_text()
-    section = text[text.index("## With a framework") :]
-    blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+def place(tmp_path):
+    """Where the examples have their sessions."""
+    place = tmp_path / "shop"
+    place.mkdir(0o700)
+    return place
 
-    def run(text):
-        (block,) = (block for block in blocks if text in block)
+
+@pytest.fixture
+def example(place):
+    """Runs the block of a guide that holds a text; its names."""
+
+    def run(text, guide="frameworks"):
+        (block,) = (
+            block
+            for block in blocks(GUIDES[guide], place)
+            if text in block.code and block.language == "python"
+        )
         names = {}
-        exec(compile(block, "README.md", "exec"), names)
+        exec(compile(block.code, "frameworks.md", "exec"), names)
         return names
 
     return run
@@ -47,6 +53,29 @@ def test_flask(example):
     app.add_url_rule("/", view_func=lambda: count(flask.session))
     client = app.test_client()
     assert [client.get("/").text for _ in range(3)] == ["1", "2", "3"]
+
+
+def test_who_moves_from_flask_session_logs_nobody_out(example, place):
+    import flask
+    from cachelib import FileSystemCache
+    from flask_session import Session
+
+    before = flask.Flask("shop")
+    before.config["SESSION_TYPE"] = "cachelib"
+    before.config["SESSION_CACHELIB"] = FileSystemCache(
+        str(place / "flask_session")
+    )
+    Session(before)
+    before.add_url_rule("/", view_func=lambda: count(flask.session))
+    client = before.test_client()
+    assert [client.get("/").text for _ in range(2)] == ["1", "2"]
+    (cookie,) = client._cookies.values()
+
+    after = example("CacheFiles", "moving")["app"]
+    after.add_url_rule("/", view_func=lambda: count(flask.session))
+    client = after.test_client()
+    client.set_cookie(cookie.key, cookie.value)
+    assert client.get("/").text == "3"
 
 
 DJANGO = """

@@ -1,0 +1,52 @@
+"""`websession guide`, piped and on a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from console import Console
+from documents import GUIDES
+
+
+@pytest.fixture
+def console():
+    console = Console("python")
+    console.environment["PAGER"] = "cat"
+    return console
+
+
+def test_without_a_topic_it_lists_them_with_what_they_are_about(console):
+    status, out, err = console.run("guide")
+    assert (status, err) == (0, "")
+    for topic in GUIDES:
+        assert f"\n  {topic} " in out
+    assert "what a restored one brings back" in out
+    console.environment["COLUMNS"] = "80"
+    assert max(map(len, console.run("guide")[1].splitlines())) < 80
+
+
+def test_piped_it_is_the_markdown_without_comments(console):
+    status, out, err = console.run("guide", "deployment")
+    assert (status, err) == (0, "")
+    whole = GUIDES["deployment"].read_text()
+    assert "<!--" in whole
+    assert "<!--" not in out
+    assert out.splitlines() == [
+        line for line in whole.splitlines() if not line.startswith("<!--")
+    ]
+
+
+@pytest.mark.parametrize("rich", [True, False])
+def test_on_a_terminal_it_is_paged(console, rich):
+    status, shown = console.on_terminal("guide", "limits", rich=rich)
+    assert status == 0
+    assert "Choosing limits" in shown
+    # Markdown is rendered where there is what renders it.
+    assert ("# Choosing limits" in shown) != rich
+
+
+def test_a_topic_that_is_not_there_is_refused_with_those_that_are(console):
+    status, out, err = console.run("guide", "cooking")
+    assert (status, out) == (2, "")
+    assert "cooking" in err
+    assert "deployment" in err
