@@ -2,7 +2,7 @@
 Are the checkers any good? Each mutation breaks the code in one place; the
 tests that are meant to notice must fail.
 
-    python tests/proof/mutations.py [NUMBER ...]
+    python tests/proof/mutations.py [--list | NUMBER ...]
 
 Needs the editable install of the environment that runs it, and a compiler.
 Prints which test noticed; exits with 1 if none did.
@@ -2746,5 +2746,12 @@ def main(numbers):
     return 1 if missed else 0
 
 
+def show():
+    for number, each in enumerate(MUTATIONS):
+        print(f"{number:3} {each.what}: {each.file}: {each.tests}")
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--list"]:
+        sys.exit(show())
     sys.exit(main([int(argument) for argument in sys.argv[1:]]))
