@@ -25,7 +25,7 @@ MODULES = [
     *(
         f"websession.{name}"
         for name in (
-            "wsgi", "asgi", "flask", "django", "pyramid", "bottle",
+            "wsgi", "asgi", "cgi", "flask", "django", "pyramid", "bottle",
             "cherrypy", "web", "legacy", "stores", "engine", "serializers",
         )
     ),

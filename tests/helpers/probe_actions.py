@@ -55,6 +55,11 @@ def append(session, query):
     session.setdefault("nested", {"list": []})["list"].append(query["value"])
 
 
+def double(session, query):
+    """Grows until it is too large."""
+    session["large"] = session.get("large", query["seed"] * 64) * 2
+
+
 def die(session, query):
     session["died"] = True
     os.kill(os.getpid(), signal.SIGKILL)
@@ -70,6 +75,7 @@ ACTIONS = {
     "/put": put,
     "/add": add,
     "/append": append,
+    "/double": double,
     "/die": die,
     "/get": lambda session, query: dict(session),
     "/log-in": log_in,

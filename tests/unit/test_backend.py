@@ -414,6 +414,26 @@ def test_a_request_of_the_middleware_imports_little(backend_module, tmp_path):
     assert imported & {*SLOW, "collections", "functools"} == set()
 
 
+def test_a_script_that_prints_its_headers_imports_little(
+    backend_module, tmp_path
+):
+    ws = WebSession.for_web(tmp_path / "store")
+    session_id = ws.newSession(data={"n": 1})
+    ws.cleanUp()
+    imported = modules_after(
+        "import os\n"
+        f"os.environ['HTTP_COOKIE'] = '__Host-websession={session_id}'\n"
+        "from websession import cgi\n"
+        f"with cgi.session({str(tmp_path / 'store')!r}) as session:\n"
+        "    session['n'] += 1\n"
+        "    session.headers()",
+        ("-S",),
+        backend_module.NAME,
+    )
+    assert ws.retrieveSession(session_id) == {"n": 2}
+    assert imported & {*SLOW, "collections", "functools"} == set()
+
+
 # Drawing IDs
 
 

@@ -36,6 +36,8 @@ __all__ = ["examine"]
 _LITTLE_ROOM = 100 << 20
 _FEW_FILES = 10_000
 _FEW_DESCRIPTORS = 256
+# What hosts call the directories of a site.
+_WEB_ROOTS = ("public_html", "htdocs", "www", "wwwroot", "cgi-bin")
 
 
 def examine(path: str, allow_network: bool) -> Iterator[Check]:
@@ -59,6 +61,7 @@ def examine(path: str, allow_network: bool) -> Iterator[Check]:
         yield _privacy(place)
     yield from _parents(place)
     yield from _mount(place, allow_network)
+    yield from _handed_out(place)
     yield from _cleaners(place)
     yield from _room(place)
     yield from _process()
@@ -69,6 +72,15 @@ def examine(path: str, allow_network: bool) -> Iterator[Check]:
             "run it as the owner, or choose another directory",
         )
         return
+    # What a umask of 0777 makes only root opens again.
+    umask = os.umask(0o077)
+    try:
+        yield from _try_in(place, umask)
+    finally:
+        os.umask(umask)
+
+
+def _try_in(place: str, umask: int) -> Iterator[Check]:
     try:
         directory = tempfile.TemporaryDirectory(prefix=".doctor-", dir=place)
     except OSError as error:
@@ -79,13 +91,20 @@ def examine(path: str, allow_network: bool) -> Iterator[Check]:
         )
         return
     with directory as scratch:
-        yield from _try(scratch)
+        yield from _try(scratch, umask)
 
 
-def _try(scratch: str) -> Iterator[Check]:
-    for attempt in (locks, exclusive, in_place, modes, times, speed):
+def _try(scratch: str, umask: int) -> Iterator[Check]:
+    for attempt in (
+        locks(scratch),
+        exclusive(scratch),
+        in_place(scratch),
+        modes(scratch, umask),
+        times(scratch),
+        speed(scratch),
+    ):
         try:
-            yield from attempt(scratch)
+            yield from attempt
         except UnsafeStore:
             pass  # found above
         except OSError as error:
@@ -138,8 +157,10 @@ def _mount(place: str, allow_network: bool) -> Iterator[Check]:
         yield Check(
             WARNING if allow_network else ERROR,
             f"a network file system: {shown}",
-            "use a local directory: locks and caches of network file systems "
-            "lose sessions",
+            "use a directory on a disk of this machine (where there is none, "
+            "ask the host for one; /var/tmp/NAME will do, if old files stay "
+            "there): locks and caches of network file systems lose sessions. "
+            "What is tried here is one machine; two were not tried",
         )
     elif kind in ("tmpfs", "ramfs"):
         yield Check(
@@ -181,6 +202,20 @@ def _has_no_journal(place: str, kind: str) -> bool:
             return file.read().strip() == "<none>"
     except OSError:
         return kind == "ext2"
+
+
+def _handed_out(place: str) -> Iterator[Check]:
+    parts = place.split("/")
+    for number, part in enumerate(parts):
+        if part in _WEB_ROOTS:
+            yield Check(
+                WARNING,
+                f"below {'/'.join(parts[: number + 1])}, which web servers "
+                "hand out to anybody",
+                "use a directory that no browser reaches, like ~/sessions or "
+                "/var/lib/NAME",
+            )
+            return
 
 
 def _cleaners(place: str) -> Iterator[Check]:

@@ -171,12 +171,14 @@ def in_place(scratch: str) -> Iterator[Check]:
         )
 
 
-def modes(scratch: str) -> Iterator[Check]:
+def modes(scratch: str, umask: int) -> Iterator[Check]:
     """Do files get the modes that they are given, whatever the umask?"""
-    umask = os.umask(0)
-    os.umask(umask)
     path = os.path.join(scratch, "modes")
-    open(path, "x").close()
+    ours = os.umask(umask)
+    try:
+        open(path, "x").close()
+    finally:
+        os.umask(ours)
     found = []
     for mode in (0o600, 0o700):
         os.chmod(path, mode)

@@ -1,0 +1,249 @@
+"""
+Sessions for CGI scripts that print their headers themselves (RFC 3875).
+
+    from websession import cgi
+
+    with cgi.session("/home/ann/sessions") as session:
+        session["visits"] = session.get("visits", 0) + 1
+        print("Content-Type: text/plain")
+        print(session.headers())
+        print()
+        print(session["visits"], "visits")
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from io import BufferedIOBase, TextIOWrapper
+
+from .exceptions import SessionBusy, SessionException, SessionLocked
+from .web import refusal
+from .web.cookie import SessionCookie
+from .web.events import log_event
+from .web.headers import with_session
+from .web.manager import SessionManager
+from .web.session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from .web.events import SessionEvent
+
+__all__ = ["CGISession", "session"]
+
+# What is answered with a sentence, and not with the server's own error.
+_REFUSED = (*refusal.REFUSED, SessionBusy, SessionLocked)
+
+
+class _Held(BufferedIOBase):
+    """
+    Stands in the place of the standard output, and keeps what is printed until
+    it is released.
+    """
+
+    def __init__(self, out: Any) -> None:
+        self._out = out
+        self._kept: list[bytes] | None = []
+        self._text = sys.stdout = TextIOWrapper(
+            self, encoding=out.encoding, errors=out.errors
+        )
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if self._kept is None:
+            self._out.buffer.write(data)
+        else:
+            self._kept.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        # Also called when nothing refers to this any more.
+        if self._kept is None and not self._out.closed:
+            self._out.buffer.flush()
+
+    def release(self) -> None:
+        """From now on all goes through, after what was kept."""
+        self._text.flush()
+        self._out.flush()
+        kept, self._kept = self._kept, None
+        self._out.buffer.writelines(kept or ())
+
+    def end(self) -> None:
+        """Gives the place back; what is kept is forgotten."""
+        self._text.flush()
+        if sys.stdout is self._text:
+            sys.stdout = self._out
+
+
+class CGISession(Session):
+    """
+    The session of the request that a script was started for, to be used in a
+    `with` statement around everything that the script prints. What changes
+    before `headers` is stored by then, what changes later at the end, without
+    a new cookie. An exception that the script does not catch stores nothing;
+    `sys.exit` is none.
+
+    What is printed before `headers` is called is held back until then. So a
+    session that cannot be had or stored at present, or is too large, is
+    answered with a 503 or a 413 in the place of all that.
+    """
+
+    _lock_timeout: float | None = None
+    _has_begun = False
+    _held: _Held | None = None
+
+    def headers(self, others: Iterable[tuple[str, str]] = ()) -> str:
+        """
+        Stores the session. To be printed with the other headers, before the
+        empty line.
+
+        Args:
+            others: names and values of further headers. What a script says
+                about caches (``Cache-Control``, ``Vary``) belongs here, so
+                that no shared cache hands out the cookie.
+
+        Returns:
+            Lines, of which the last one has no end: ``Vary``, and if the
+            browser is to be told of the session, ``Cache-Control`` and
+            ``Set-Cookie``. Never empty.
+
+        Raises:
+            ValueError: a header with the end of a line in it.
+            MaxSessionCountExceeded, SessionTooLarge, SessionStoreError,
+            TypeError: it could not be stored, see `Session`.
+        """
+        own = [*others]
+        _lines(own)  # before anything is stored
+        self._store()
+        self._has_begun = True
+        self._release()
+        cookie = self.cookie() if self.accessed else None
+        return "\n".join(_lines(with_session(own, cookie)))
+
+    def _store(self) -> None:
+        try:
+            self.commit()
+        finally:
+            self.unlock()
+
+    def __enter__(self) -> CGISession:
+        if self._lock_timeout is not None:
+            label = os.environ.get("SCRIPT_NAME", "")[:80]
+            try:
+                self.lock(self._lock_timeout, label)
+            except SessionLocked as error:
+                _refuse(error)
+                sys.exit()
+        if hasattr(sys.stdout, "buffer"):
+            self._held = _Held(sys.stdout)
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> bool:
+        try:
+            if error is None or isinstance(error, SystemExit):
+                self._end()
+                self._release()
+                return False
+        except _REFUSED as refused:
+            error = refused
+        finally:
+            if self._held is not None:
+                self._held.end()
+            self.unlock()
+        if self._has_begun or not isinstance(error, _REFUSED):
+            return False
+        _refuse(error)
+        return True
+
+    def _release(self) -> None:
+        if self._held is not None:
+            self._held.release()
+
+    def _end(self) -> None:
+        """After all that the script printed."""
+        if self._has_begun:
+            self.finish()
+            return
+        self._store()
+        if self.for_browser() is not None:
+            raise RuntimeError(
+                "the browser was not told of its session: "
+                "print(session.headers()) before the empty line that ends "
+                "the headers"
+            )
+
+
+def session(
+    sessions: Any,
+    *,
+    lock: bool = False,
+    lock_timeout: float = 10.0,
+    cookie: SessionCookie | None = None,
+    touch_interval: float | None = None,
+    grace: float = 10.0,
+    on_event: Callable[[SessionEvent], object] = log_event,
+    **options: Any,
+) -> CGISession:
+    """
+    The session of the request that this process was started for.
+
+    Args:
+        sessions: the path of a directory, a store, or a `WebSession`; see
+            `SessionManager`.
+        lock: True: requests of one session that come with its cookie run one
+            after the other, from the `with` statement to the headers.
+        lock_timeout: seconds to wait for that; then the answer is 503.
+        cookie: name and attributes of the cookie. Default: secure, which
+            browsers do not send over plain HTTP (some do to localhost):
+            ``SessionCookie(secure=None)`` for a server without TLS.
+        touch_interval, grace, on_event: see `SessionManager`.
+        options: ``idle``, ``lifetime``, ``durability`` and so on, see
+            `WebSession.for_web`.
+
+    Raises:
+        UnsafeStore, SessionStoreError, ValueError, TypeError: as
+            `WebSession.for_web`.
+    """
+    manager = SessionManager(
+        sessions,
+        cookie=cookie,
+        touch_interval=touch_interval,
+        grace=grace,
+        on_event=on_event,
+        **options,
+    )
+    found = CGISession(manager, _environ())
+    found._lock_timeout = lock_timeout if lock else None
+    return found
+
+
+def _environ() -> dict[str, str]:
+    """The request as WSGI would describe it: bytes as Latin-1."""
+    environ = {
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in os.environb.items()
+    }
+    https = environ.get("HTTPS", "").lower() in ("on", "1")
+    environ["wsgi.url_scheme"] = "https" if https else "http"
+    return environ
+
+
+def _lines(headers: Iterable[tuple[str, str]]) -> list[str]:
+    lines = [f"{name}: {value}" for name, value in headers]
+    for line in lines:
+        if not line.isprintable():
+            raise ValueError(f"a header with control characters: {line!r}")
+    return lines
+
+
+def _refuse(error: SessionException) -> None:
+    """Answers in the place of the script."""
+    answer = refusal.of(error)
+    lines = [f"Status: {answer.status}", *_lines(answer.headers), "", ""]
+    sys.stdout.write("\n".join(lines) + answer.body.decode("ascii"))
+    sys.stdout.flush()
