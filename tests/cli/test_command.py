@@ -12,8 +12,14 @@ import sys
 import pytest
 
 from console import handle_of, plain
-from support import until
-from websession import FileStore, WebSession, __version__
+from support import Child, until
+from websession import (
+    FileStore,
+    SessionStoreError,
+    UnsafeStore,
+    WebSession,
+    __version__,
+)
 from websession.cli import COMMANDS as COMMANDS_BY_MODULE
 from websession.cli import main, parser
 
@@ -91,14 +97,94 @@ def test_a_store_of_a_newer_format(console, command, root, ws):
                          "2: upgrade websession")  # fmt: skip
 
 
-@pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_a_store_of_another_user(console, command, root, ws):
+def give(root, user):
     for path in [root, *root.rglob("*")]:
-        os.chown(path, 65534, 65534)
-    said = console.complaint(*command(root), status=1)
-    assert said.startswith(f"{root} belongs to user 65534, this process runs")
-    assert "run it as the owner" in said
+        os.chown(path, user, user)
+
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+@pytest.mark.root
+@root_only
+def test_a_store_of_another_user(console, command, root, ws):
+    give(root, 65534)
+    assert console.complaint(*command(root), status=1) == (
+        f"{root} belongs to user nobody, this process runs as root: run it "
+        "as nobody (runuser -u nobody -- ...), or use another directory"
+    )
+    give(root, 54321)
+    assert console.complaint(*command(root), status=1) == (
+        f"{root} belongs to user 54321, this process runs as root: run it "
+        "as user 54321, or use another directory"
+    )
+
+
+@pytest.mark.root
+@root_only
+def test_what_belongs_to_root_and_is_looked_at_by_others(
+    tmp_path, root, ws, capsys
+):
+    for above in [tmp_path, *tmp_path.parents]:
+        above.chmod(above.stat().st_mode | 0o055)
+    below = tmp_path / "closed" / "in"
+    below.mkdir(parents=True)
+    below.parent.chmod(0o700)
+    mixed = tmp_path / "mixed"
+    FileStore(mixed)
+    os.chown(mixed, 65534, 65534)
+
+    def look():
+        os.setuid(65534)
+        for path in (root, below, mixed):
+            assert main(["list", str(path)]) == 1
+        with pytest.raises(UnsafeStore) as refused:
+            FileStore(root)
+        return [*capsys.readouterr().err.splitlines(), str(refused.value)]
+
+    who = "belongs to user root, this process runs as nobody"
+    as_root = "run it as root (sudo -u root ...)"
+    assert Child(look).result() == [
+        f"websession: {root} {who}: {as_root}",
+        f"websession: {below.parent} {who}: {as_root}",
+        f"websession: {mixed}/.websession {who}, who owns the directory: let "
+        f"root give all of it to nobody (chown -R nobody {mixed})",
+        f"{root} {who}: {as_root}, or let root give it to nobody "
+        f"(chown -R nobody {root})",
+    ]
+
+
+def test_a_copy_without_the_marker(console, command, root, ws, tmp_path):
+    ws.newSession()
+    copy = tmp_path / "copy"
+    copy.mkdir(mode=0o700)
+    subprocess.run(f"cp -r {root}/* {copy}", shell=True, check=True)
+    (shard,) = os.listdir(copy)
+    expected = (
+        f"{copy} has directories of sessions ({shard}), but no .websession: "
+        "copy that and .key from where they come from (* leaves them out, "
+        "cp -a of the directory does not)"
+    )
+    assert console.complaint(*command(copy), status=1) == expected
+    with pytest.raises(SessionStoreError) as refused:
+        FileStore(copy)
+    assert str(refused.value) == expected
+    assert os.listdir(copy) == [shard]
+
+
+def test_a_copy_without_the_key(console, root, ws, tmp_path):
+    handle = handle_of(ws.newSession())
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    shown = console.text("show", copy, handle, "--data", "--unsafe-pickle")
+    assert "_created_" in shown
+    (copy / ".key").unlink()
+    assert console.complaint(
+        "show", copy, handle, "--data", "--unsafe-pickle", status=1
+    ) == (
+        f"{copy}/.key is missing: copy it from a backup, or from where the "
+        "sessions come from; without it no session can be read"
+    )
 
 
 def test_a_store_that_others_can_read(console, command, root, ws):

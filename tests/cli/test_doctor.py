@@ -135,7 +135,7 @@ def test_of_another_owner(checks, tmp_path):
     path.mkdir(parents=True, mode=0o700)
     os.chown(path, 65534, 65534)
     found = checks(path, status=3)
-    assert has(found["error"], "belongs to user 65534, this process runs as")
+    assert has(found["error"], "belongs to user nobody, this process runs as")
     os.chown(path, 0, 0)
     os.chown(path.parent, 65534, 65534)
     assert has(checks(path)["warning"], "belongs to user 65534, who can")

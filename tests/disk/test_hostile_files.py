@@ -356,7 +356,7 @@ def test_unreadable_and_foreign_files_are_told_apart(root, backend, tmp_path):
         return sid
 
     sid = Child(as_nobody, 0).result()
-    with pytest.raises(UnsafeStore, match="belongs to user 65534"):
+    with pytest.raises(UnsafeStore, match="belongs to user nobody, this"):
         FileStore(root, backend=backend)
     assert len(session_files(root)) == 2
     assert file_of(root, sid).stat().st_uid == 65534

@@ -147,7 +147,7 @@ def test_half_a_key_is_an_error(root):
 def test_a_key_that_others_can_read_is_refused(root):
     FileStore(root)
     (root / ".key").chmod(0o644)
-    with pytest.raises(UnsafeStore, match="mode 600"):
+    with pytest.raises(UnsafeStore, match=r"mode 644\): chmod -R go= /"):
         FileStore(root)
 
 

@@ -6,7 +6,7 @@ and making them so that a crash or a second process sees all or nothing.
 from __future__ import annotations
 
 import os
-from errno import ENOTDIR
+from errno import EACCES, ENOTDIR
 from stat import S_ISDIR, S_ISREG, S_ISVTX, S_IWOTH
 
 from ..exceptions import SessionStoreError, UnsafeStore, printable
@@ -14,6 +14,7 @@ from ..exceptions import SessionStoreError, UnsafeStore, printable
 __all__ = [
     "TEMPORARY",
     "check_directory",
+    "check_way",
     "is_there",
     "make_directory",
     "make_file",
@@ -22,6 +23,7 @@ __all__ = [
     "open_note",
     "read_file",
     "sync_directory",
+    "user_name",
 ]
 
 TEMPORARY = b".new-"
@@ -81,6 +83,50 @@ def sync_directory(path: bytes) -> None:
         os.close(fd)
 
 
+def user_name(number: int) -> str:
+    """What a user is called; the number, if the system has no name for it."""
+    from pwd import getpwuid
+
+    try:
+        return getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _belongs(info: os.stat_result) -> str:
+    owner, me = user_name(info.st_uid), user_name(os.geteuid())
+    return f"belongs to user {owner}, this process runs as {me}"
+
+
+def _run_as(info: os.stat_result) -> str:
+    """How to do the same as the owner."""
+    owner = user_name(info.st_uid)
+    if owner.isdigit():  # no command takes it by name
+        return f"run it as user {owner}"
+    command = f"sudo -u {owner} ..."
+    if os.geteuid() == 0:
+        command = f"runuser -u {owner} -- ..."
+    return f"run it as {owner} ({command})"
+
+
+def check_way(root: bytes) -> None:
+    """
+    Raises `UnsafeStore` if a directory on the way, or this one, is another
+    user's and closed to this one, who cannot see what is in it.
+    """
+    above = os.path.dirname(root)
+    if above != root:
+        check_way(above)
+    try:
+        info = os.stat(root)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    may_enter = os.access(root, os.X_OK, effective_ids=True)
+    if S_ISDIR(info.st_mode) and not may_enter and info.st_uid != os.geteuid():
+        shown = printable(os.fsdecode(root))
+        raise UnsafeStore(f"{shown} {_belongs(info)}: {_run_as(info)}")
+
+
 def check_directory(root: bytes) -> None:
     """
     Raises unless only this user can reach into a directory.
@@ -95,9 +141,12 @@ def check_directory(root: bytes) -> None:
     if not S_ISDIR(info.st_mode):
         raise SessionStoreError(ENOTDIR, "not a directory", os.fsdecode(root))
     if info.st_uid != os.geteuid():
+        advice = "use another directory"
+        if os.geteuid() != 0:
+            me = user_name(os.geteuid())
+            advice = f"let root give it to {me} (chown -R {me} {shown})"
         raise UnsafeStore(
-            f"{shown} belongs to user {info.st_uid}, this process runs as "
-            f"{os.geteuid()}: run it as the owner, or use another directory"
+            f"{shown} {_belongs(info)}: {_run_as(info)}, or {advice}"
         )
     if info.st_mode & 0o077:
         raise UnsafeStore(
@@ -162,6 +211,25 @@ def is_there(path: bytes) -> bool:
     return os.access(path, os.F_OK, effective_ids=True, follow_symlinks=False)
 
 
+def _check_file(path: bytes, info: os.stat_result) -> None:
+    """Raises unless a file of the store is this user's alone."""
+    shown = printable(os.fsdecode(path))
+    directory = os.path.dirname(shown)
+    if not S_ISREG(info.st_mode):
+        raise UnsafeStore(f"{shown} is not a regular file")
+    if info.st_uid != os.geteuid():
+        me = user_name(os.geteuid())
+        raise UnsafeStore(
+            f"{shown} {_belongs(info)}, who owns the directory: let root "
+            f"give all of it to {me} (chown -R {me} {directory})"
+        )
+    if info.st_mode & 0o077:
+        raise UnsafeStore(
+            f"{shown} is open to other users (mode {info.st_mode & 0o777:03o})"
+            f": chmod -R go= {directory}"
+        )
+
+
 def read_file(path: bytes) -> bytes | None:
     """A small file of the store, checked to be ours; None if missing."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -170,21 +238,13 @@ def read_file(path: bytes) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
+        if error.errno == EACCES:
+            _check_file(path, os.lstat(path))
         raise SessionStoreError(
             error.errno, error.strerror, os.fsdecode(path)
         ) from error
     try:
-        info = os.fstat(fd)
-        if (
-            not S_ISREG(info.st_mode)
-            or info.st_uid != os.geteuid()
-            or info.st_mode & 0o077
-        ):
-            raise UnsafeStore(
-                f"{printable(os.fsdecode(path))} must be a regular file of "
-                f"this user "
-                f"with mode 600, it has mode {info.st_mode & 0o777:03o}"
-            )
+        _check_file(path, os.fstat(fd))
         raw = b""
         while len(raw) < _LONGEST_FILE and (
             part := os.read(fd, _LONGEST_FILE - len(raw))

@@ -15,6 +15,7 @@ from ..keyring import Keyring
 from .private import (
     TEMPORARY,
     check_directory,
+    check_way,
     make_directory,
     make_file,
     network_type,
@@ -146,6 +147,7 @@ class Layout:
             make_directory(path)
 
     def _refuse_to_inspect(self) -> NoReturn:
+        check_way(self.root)
         if not os.path.exists(self.root):
             what = "does not exist"
         elif not os.path.isdir(self.root):
@@ -153,11 +155,29 @@ class Layout:
         elif not os.access(self.root, os.X_OK):
             what = "cannot be entered by this user"
         else:
+            self._refuse_half_a_copy(os.listdir(self.root))
             what = "is not a session store (there is no .websession in it)"
         raise SessionStoreError(
             f"{self.shown} {what}: give the directory that the application "
             "keeps its sessions in, as its owner"
         )
+
+    def _refuse_half_a_copy(self, names: list[bytes]) -> None:
+        """Sessions without a marker come from a copy of what ``*`` matches."""
+        shards = [
+            name
+            for name in names
+            if len(name) <= 3
+            and not name.strip(b"0123456789abcdef")
+            and os.path.isdir(self.join(name))
+        ]
+        if shards:
+            raise SessionStoreError(
+                f"{self.shown} has directories of sessions "
+                f"({min(shards).decode()}), but no .websession: copy that and "
+                ".key from where they come from (* leaves them out, cp -a of "
+                "the directory does not)"
+            )
 
     def _refuse_network(self) -> None:
         kind = network_type(self.root)
@@ -213,6 +233,7 @@ class Layout:
             if name not in known and not name.startswith(TEMPORARY)
         ]
         if others and read_file(self.join(MARKER)) is None:
+            self._refuse_half_a_copy(others)
             raise SessionStoreError(
                 EEXIST,
                 "not a session store, and not empty (there is "
@@ -251,8 +272,9 @@ class Layout:
         if key is None or len(key) != KEY_LENGTH:
             state = "missing" if key is None else "damaged"
             raise SessionStoreError(
-                f"{self.shown}/.key is {state}: restore it from a backup; "
-                "without it no session can be read"
+                f"{self.shown}/.key is {state}: copy it from a backup, or "
+                "from where the sessions come from; without it no session "
+                "can be read"
             )
         return key
 
