@@ -5,16 +5,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
 from console import handle_of, plain
 from support import file_of, in_processes, session_files
-from websession import WebSession
+from websession import FileStore, WebSession
+from websession.cli import main
 
 
 @pytest.fixture
@@ -149,20 +152,39 @@ def test_the_printed_line_is_refused_or_forced(console, root, aged):
     assert line.endswith(f"sweep {root} --quiet")
 
 
-def test_the_printed_crontab_line_runs(console, root, aged):
-    out = console.text("sweep", root, "--idle", "1h", "--print-cron")
-    line = next(line for line in out.splitlines() if line.startswith("7 "))
+@pytest.fixture
+def printed(console, tmp_path, backend):
+    """What is printed for a store with an odd name; its directory."""
+    root = tmp_path / "50%, 'a' \"b\" $HOME;"
+    then = time.time() - 86400
+    ws = WebSession(
+        FileStore(root, backend=backend, sweep_interval=0),
+        0,
+        3600,
+        crossCheckVars=(),
+        clock=lambda: then,
+    )
+    ws.newSession()
+    status, out, err = console.run(
+        "sweep", root, "--idle", "14.000001d", "--print-cron"
+    )
+    assert (status, err) == (0, "")
+    return out, root
+
+
+def test_the_printed_crontab_line_runs(console, printed, backend):
+    out, root = printed
+    (line,) = [line for line in out.splitlines() if line.startswith("7 ")]
     assert line.startswith("7 * * * *  ")
     command = line[len("7 * * * *  ") :]
-    assert f"ExecStart={command}" in out
-    words = shlex.split(command)
-    assert words[1:] == [
-        "sweep", str(root), "--idle", "3600", "--quiet"
-    ]  # fmt: skip
-    assert os.path.isabs(words[0])
-    # This process runs as a module, and cron runs the installed command.
+    assert "%" not in command.replace("\\%", "")
+    # As cron understands it.
+    command = command.replace("\\%", "%")
+    *_, name, path, idle, seconds, quiet = shlex.split(command)
+    assert (name, path) == ("sweep", str(root))
+    assert (idle, seconds, quiet) == ("--idle", "1209600.0864", "--quiet")
     done = subprocess.run(
-        ["sh", "-c", command.replace(words[0], shlex.join(console.command()))],
+        ["sh", "-c", command.replace(seconds, "3600")],
         # As cron has it, and what a compiler's checks may need.
         env={
             "PATH": "/usr/bin:/bin",
@@ -172,19 +194,54 @@ def test_the_printed_crontab_line_runs(console, root, aged):
                 if name in os.environ
             },
         },
+        cwd="/",
         capture_output=True,
         text=True,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert len(session_files(root)) == 11
+    assert session_files(root) == []
 
 
-def test_systemd_takes_what_is_printed(console, root, aged, tmp_path):
-    out = console.text("sweep", root, "--idle", "1h", "--print-cron")
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_it_prints_how_it_was_started(
+    console, root, aged, tmp_path, monkeypatch, capsys, is_installed
+):
+    program = tmp_path / "bin" / "websession"
+    program.parent.mkdir()
+    program.touch(0o755 if is_installed else 0o644)
+    monkeypatch.setattr(sys, "argv", [str(program)])
+    assert main(["sweep", str(root), "--print-cron"]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.endswith(f"sweep {root} --quiet")
+    assert (f"  {program} sweep " in line) == is_installed
+    assert (f"{sys.executable} -m websession " in line) != is_installed
+
+
+def test_what_no_crontab_holds_is_refused(console, tmp_path, backend):
+    root = tmp_path / "a\\b"
+    FileStore(root, backend=backend)
+    said = console.complaint("sweep", root, "--print-cron", status=2)
+    assert said.endswith("cannot stand in a crontab")
+
+
+def test_systemd_takes_what_is_printed(printed):
+    out, root = printed
     _, _, rest = out.partition("# websession-sweep.service\n")
     service, _, timer = rest.partition("\n# websession-sweep.timer\n")
-    assert service.startswith("[Service]\nType=oneshot\nExecStart=/")
-    assert timer.startswith("[Timer]\nOnCalendar=hourly\n")
+    assert re.fullmatch(
+        r"\[Unit]\nDescription=.+\n"
+        r"\[Service]\nType=oneshot\nUser=(.+)\nExecStart=(/.+)\n",
+        service,
+    )
+    lines = dict(line.split("=", 1) for line in service.splitlines()[3:])
+    assert lines["User"] == root.owner()
+    # Quotes as a shell has them, if whole words are in double ones.
+    words = shlex.split(lines["ExecStart"])
+    text = re.sub(r"([%$])\1", r"\1", words[-4])
+    assert (text, words[-5]) == (str(root), "sweep")
+    assert re.search(r"(?<!\S)\"[^']*'a' \\\"b\\\"", lines["ExecStart"])
+    assert timer.startswith("[Unit]\nDescription=")
+    assert "\n[Timer]\nOnCalendar=hourly\n" in timer
     assert timer.endswith("[Install]\nWantedBy=timers.target\n")
 
 

@@ -2527,6 +2527,20 @@ MUTATIONS = [
         "tests/cli/test_sweep.py",
     ),
     Mutation(
+        "a percent sign ends the line that cron runs",
+        "src/websession/cli/sweep.py",
+        '        line=command.replace("%", "\\\\%"),\n',
+        "        line=command,\n",
+        "tests/cli/test_sweep.py",
+    ),
+    Mutation(
+        "the line for systemd has the quotes of a shell",
+        "src/websession/cli/sweep.py",
+        'exec=" ".join(map(_unit_word, words)),',
+        "exec=command,",
+        "tests/cli/test_sweep.py",
+    ),
+    Mutation(
         "sessions for the web live for ever",
         "src/websession/session.py",
         "            maxLifetime=lifetime,\n",

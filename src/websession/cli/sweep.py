@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
 
+from ..disk.private import user_name
 from ..disk.sweepnote import Tally
 from .arguments import (
     Refused,
@@ -30,17 +32,22 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 _CRON = """\
-# crontab -e
-7 * * * *  {command}
+# as user {owner}: crontab -e
+7 * * * *  {line}
 
-# or, as files in ~/.config/systemd/user, and then
-# systemctl --user enable --now websession-sweep.timer
+# or, as root, these files in /etc/systemd/system, and then
+# systemctl enable --now websession-sweep.timer
 # websession-sweep.service
+[Unit]
+Description=Removes expired web sessions
 [Service]
 Type=oneshot
-ExecStart={command}
+User={owner}
+ExecStart={exec}
 
 # websession-sweep.timer
+[Unit]
+Description=Removes expired web sessions every hour
 [Timer]
 OnCalendar=hourly
 RandomizedDelaySec=5min
@@ -48,6 +55,9 @@ Persistent=true
 [Install]
 WantedBy=timers.target
 """
+_SAFE_IN_A_UNIT = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=,:@+"
+)
 
 
 def add(commands: Commands) -> None:
@@ -108,8 +118,7 @@ def _run(options: argparse.Namespace) -> int:
     limits = store.limits()
     _refuse_shorter(limits, options)
     if options.print_cron:
-        for line in _CRON.format(command=_command(options)).splitlines():
-            say(line)
+        _print_cron(_command(options))
         return 0
     if not options.idle and not options.lifetime:
         if limits is None:
@@ -146,24 +155,62 @@ def _refuse_shorter(limits: InUse | None, options: argparse.Namespace) -> None:
             )
 
 
-def _command(options: argparse.Namespace) -> str:
-    """This command without `--print-cron`, as cron runs it."""
-    import os
+def _print_cron(words: list[str]) -> None:
+    """Prints how cron and systemd run a command."""
     import shlex
 
-    words = [os.path.abspath(sys.argv[0]), "sweep"]
-    words.append(os.path.abspath(path_of(options)))
+    command = shlex.join(words)
+    # Versions of cron differ in what a backslash before others than % is.
+    if not command.isprintable() or "\\" in command:
+        raise Refused(f"{command} cannot stand in a crontab")
+    text = _CRON.format(
+        owner=user_name(os.geteuid()),
+        # To cron, a percent sign ends the command.
+        line=command.replace("%", "\\%"),
+        exec=" ".join(map(_unit_word, words)),
+    )
+    for line in text.splitlines():
+        say(line)
+
+
+def _unit_word(word: str) -> str:
+    """A word of a command as systemd takes it: not as a shell does."""
+    for special in "%$":
+        word = word.replace(special, special * 2)
+    if _SAFE_IN_A_UNIT.issuperset(word):
+        return word
+    return '"' + word.replace('"', '\\"') + '"'
+
+
+def _command(options: argparse.Namespace) -> list[str]:
+    """This command without `--print-cron`, as it runs from anywhere."""
+    words = [*_program(), "sweep", os.path.abspath(path_of(options))]
     for name in ("idle", "lifetime", "budget"):
         value = getattr(options, name)
         if value:
-            words += [f"--{name}", f"{value:g}"]
+            words += [f"--{name}", f"{value:.15g}"]
     for name in ("force", "allow_network"):
         if getattr(options, name):
             words.append("--" + name.replace("_", "-"))
-    command = shlex.join([*words, "--quiet"])
-    if not command.isprintable():
-        raise Refused(f"{command} cannot stand in a crontab")
-    return command
+    return [*words, "--quiet"]
+
+
+def _program() -> list[str]:
+    """The words that start this program from any directory."""
+    script = os.path.abspath(sys.argv[0])
+    # What `python -m` puts there is a part of the package, and no program.
+    if os.path.basename(script) != "__main__.py" and os.access(
+        script, os.X_OK
+    ):
+        return [script]
+    import sysconfig
+
+    words = [sys.executable, "-m", "websession"]
+    place = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    if place not in sysconfig.get_paths().values():
+        # A copy of the package, that Python finds only if it is told.
+        words = ["/usr/bin/env", f"PYTHONPATH={place}", *words]
+    return words
 
 
 def _sweep(store: Inspector, options: argparse.Namespace) -> tuple[Tally, int]:
