@@ -228,6 +228,31 @@ def test_wrong_arguments(console, words):
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", 0), ("500", 500), ("7B", 7), ("64K", 65_536), ("64k", 65_536),
+        ("64KiB", 65_536), ("1.5kb", 1536), ("1M", 1_048_576),
+        ("2G", 2_147_483_648), ("1T", 1_099_511_627_776),
+    ],
+)  # fmt: skip
+def test_sizes_are_given_with_units(text, expected):
+    options = parser().parse_args(["list", "PATH", "--larger-than", text])
+    assert options.larger_than == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "K", "-1", "64i", "64KK", "1..2k", "64 K", "1e9", "9999T"]
+)
+def test_what_is_no_size(console, text):
+    _, out, err = console.run_forked("list", "PATH", f"--larger-than={text}")
+    assert out == ""
+    assert err.endswith(
+        "argument --larger-than: bytes, or a number with K, M or G, as in "
+        f"64K, not {text}\n"
+    )
+
+
 def test_a_reader_that_has_enough(console, root, ws):
     for _ in range(3000):
         ws.newSession()

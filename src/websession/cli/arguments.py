@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from typing import TYPE_CHECKING
 
 from ..admin.inspector import Inspector
@@ -20,6 +21,7 @@ __all__ = [
     "Refused",
     "add_json",
     "add_path",
+    "byte_count",
     "duration",
     "inspector",
     "path_of",
@@ -28,6 +30,8 @@ __all__ = [
     "whole",
 ]
 
+_POWERS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_MOST_BYTES = 1 << 50
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -68,6 +72,20 @@ def duration(text: str) -> float:
             f"seconds, or a number with s, m, h, d or w, as in 2d, not {text}"
         )
     return seconds
+
+
+def byte_count(text: str) -> int:
+    """An argument type: bytes, or a number with K, M, G or T, as in 64KiB."""
+    found = re.fullmatch(r"([\d.]+)(?:([kmgt])i?)?b?", text.lower())
+    try:
+        count = float(found[1]) * _POWERS[found[2] or ""] if found else -1.0
+    except ValueError:
+        count = -1.0
+    if not 0 <= count <= _MOST_BYTES:
+        raise argparse.ArgumentTypeError(
+            f"bytes, or a number with K, M or G, as in 64K, not {text}"
+        )
+    return int(count)
 
 
 def add_path(parser: argparse.ArgumentParser, secret: bool = False) -> None:

@@ -13,6 +13,7 @@ from .arguments import (
     Refused,
     add_json,
     add_path,
+    byte_count,
     duration,
     inspector,
     whole,
@@ -83,13 +84,13 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
             option, type=duration, metavar="TIME", help=help_text
         )
     for option, help_text in (
-        ("--larger-than", "with more data"),
+        ("--larger-than", "with more data, as in 500 or 64K"),
         ("--smaller-than", "with less data"),
     ):
         parser.add_argument(
             option,
-            type=whole(0, 1 << 40),
-            metavar="BYTES",
+            type=byte_count,
+            metavar="SIZE",
             help=help_text,
         )
 
