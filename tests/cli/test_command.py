@@ -229,6 +229,31 @@ def test_wrong_arguments(console, words):
 
 
 @pytest.mark.parametrize(
+    ("words", "start", "end"),
+    [
+        (["lst"], "websession: ", "; did you mean list?"),
+        (["delte", "PATH"], "websession: ", "; did you mean delete?"),
+        (["list", "PATH", "--jsn"], "websession list: ",
+         "unrecognized arguments: --jsn; did you mean --json?"),
+        (["sweep", "PATH", "--idel=3d", "more"], "websession sweep: ",
+         "unrecognized arguments: --idel=3d more; did you mean --idle?"),
+        (["list", "PATH", "--sort", "sise"], "websession list: ",
+         "; did you mean size?"),
+        (["list", "PATH", "list"], "websession list: ",
+         "unrecognized arguments: list"),
+        (["list", "PATH", "--xyzzy"], "websession list: ",
+         "unrecognized arguments: --xyzzy"),
+    ],
+)  # fmt: skip
+def test_what_may_have_been_meant(console, words, start, end):
+    status, out, err = console.run_forked(*words)
+    assert (status, out) == (2, "")
+    said = err.splitlines()[-1]
+    assert said.startswith(start + "error: ")
+    assert said.endswith(end)
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("0", 0), ("500", 500), ("7B", 7), ("64K", 65_536), ("64k", 65_536),

@@ -13,8 +13,8 @@ from ..admin.inspector import Inspector
 from ..exceptions import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import NoReturn
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, NoReturn
 
 __all__ = [
     "Parser",
@@ -36,11 +36,48 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 class Parser(argparse.ArgumentParser):
-    """Repeats nothing of wrong arguments that steers a terminal."""
+    """
+    Repeats nothing of wrong arguments that steers a terminal, and says what
+    may have been meant.
+    """
 
     def error(self, message: str) -> NoReturn:
         """Prints the usage and the message, and exits with status 2."""
         super().error(printable(message))
+
+    def parse_known_args(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        namespace: argparse.Namespace | None = None,
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Knows all, or it is an error: of the command that has them."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            options = [word for word in rest if word.startswith("-")]
+            self.error(
+                f"unrecognized arguments: {' '.join(rest)}"
+                + _meant(options, self._option_string_actions)
+            )
+        return found, rest
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += _meant([str(value)], action.choices or ())
+            raise
+
+
+def _meant(words: list[str], known: Iterable[object]) -> str:
+    """What the first of the words may be a slip for."""
+    from difflib import get_close_matches
+
+    for word in words[:1]:
+        for found in get_close_matches(
+            word.partition("=")[0], map(str, known), n=1
+        ):
+            return f"; did you mean {found}?"
+    return ""
 
 
 class Refused(Exception):
