@@ -89,6 +89,24 @@ def test_expired_sessions_go(console, root, aged):
     assert console.json("info", root)[0]["last_sweep"]["live"] == 10
 
 
+def test_one_of_each_is_not_several(console, root, make_store):
+    then = time.time() - 7200
+    ws = WebSession(
+        make_store(), 0, 3600, crossCheckVars=(), clock=lambda: then
+    )
+    ws.regenerateSession(ws.newSession(), grace=60)
+    damaged = file_of(root, ws.newSession())
+    damaged.write_bytes(b"x" * 600)
+    os.utime(damaged, (1, 1))
+    _, out, _ = console.run("sweep", root)
+    first, *rest = out.splitlines()
+    assert first.startswith("1 expired session removed, ")
+    assert rest == [
+        "1 superseded session or empty file removed",
+        "1 damaged file moved to .damaged/",
+    ]
+
+
 def test_progress_on_a_terminal(console, root, aged):
     for rich in True, False:
         status, shown = console.on_terminal(

@@ -68,6 +68,16 @@ def test_one_place_writes_to_the_terminal():
     assert found == WRITERS
 
 
+def test_one_is_not_several():
+    assert output.counted(1, "session") == "1 session"
+    assert output.counted(0, "session") == "0 sessions"
+    assert output.counted(2000, "session") == "2,000 sessions"
+    assert output.counted(2, "body", "bodies") == "2 bodies"
+    assert output.size(1) == "1 byte"
+    assert output.size(0) == "0 bytes"
+    assert output.size(999) == "999 bytes"
+
+
 def test_everything_that_is_written_is_printable(capsys):
     output.say(ODD)
     output.complain(ODD)

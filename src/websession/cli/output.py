@@ -23,6 +23,7 @@ __all__ = [
     "bar",
     "clear",
     "complain",
+    "counted",
     "is_terminal",
     "level",
     "moment",
@@ -71,10 +72,21 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """
+    How many, as 1 session.
+
+    Args:
+        one: what a single one is called.
+        many: what others are; empty: the same with an s.
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def size(count: float) -> str:
     """Bytes, as 3.4 KiB."""
     if count < 1000:
-        return f"{count:.0f} bytes"
+        return counted(round(count), "byte")
     power = 0
     while count >= 1000 and power < len(_POWERS):
         count /= 1024

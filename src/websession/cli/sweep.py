@@ -21,7 +21,7 @@ from .arguments import (
     inspector,
     path_of,
 )
-from .output import age, print_json, progress, say
+from .output import age, counted, print_json, progress, say
 
 if TYPE_CHECKING:
     from ..admin.inspector import Inspector
@@ -237,17 +237,20 @@ def _report(tally: Tally, done: int, shards: int, took: float) -> None:
     looked_at = tally.live + tally.removed + tally.reaped
     rate = looked_at / max(took, 1e-6)
     say(
-        f"{tally.removed} expired sessions removed, {tally.live} left; "
-        f"{age(took)}, {rate:,.0f} files per second"
+        f"{counted(tally.removed, 'expired session')} removed, "
+        f"{tally.live:,} left; {age(took)}, {rate:,.0f} files per second"
     )
-    notes: dict[str, int] = {
-        "superseded sessions and empty files removed": tally.reaped,
-        "damaged files moved to .damaged/": tally.damaged,
-        "files could not be looked at": tally.failed,
-    }
-    for what, number in notes.items():
-        if number:
-            say(f"{number} {what}")
+    if tally.reaped:
+        both = counted(
+            tally.reaped,
+            "superseded session or empty file",
+            "superseded sessions and empty files",
+        )
+        say(f"{both} removed")
+    if tally.damaged:
+        say(f"{counted(tally.damaged, 'damaged file')} moved to .damaged/")
+    if tally.failed:
+        say(f"{counted(tally.failed, 'file')} could not be looked at")
     if done < shards:
         say(
             f"stopped after {done} of {shards} directories (--budget): the "
