@@ -297,7 +297,11 @@ def test_ctrl_c_ends_it_without_a_traceback(console, root, ws):
     until(lambda: any(root.glob(".bench-*/*/.websession")))
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (130, "", "")
+    assert (process.returncode, out) == (130, "")
+    # Unless it was still making its sessions.
+    assert re.fullmatch(
+        r"(websession: interrupted while measuring, at \d+%\n)?", err
+    )
     assert list(root.glob(".bench-*")) == []
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,30 @@ def test_one_is_not_several():
     assert output.size(1) == "1 byte"
     assert output.size(0) == "0 bytes"
     assert output.size(999) == "999 bytes"
+
+
+@pytest.mark.parametrize(
+    ("total", "shown"), [(2000, "0 of 2,000"), (None, "0")]
+)
+def test_progress_is_shown_before_anything_is_done(
+    monkeypatch, capsys, total, shown
+):
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    monkeypatch.setattr(output, "_terminal", lambda stream: True)
+    with output.progress("looking", total):
+        assert capsys.readouterr().err == f"\rlooking: {shown}\x1b[K"
+
+
+@pytest.mark.parametrize(("total", "at"), [(256, "25%"), (None, "64")])
+def test_what_is_interrupted_says_how_far_it_got(capsys, total, at):
+    for quiet in False, True:
+        with pytest.raises(KeyboardInterrupt):
+            with output.progress("sweeping", total, quiet) as show:
+                show(64)
+                raise KeyboardInterrupt
+    assert capsys.readouterr().err == (
+        f"websession: interrupted while sweeping, at {at}\n"
+    )
 
 
 def test_everything_that_is_written_is_printable(capsys):

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from contextlib import contextmanager
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 from ..exceptions import printable
@@ -196,16 +196,39 @@ def progress(
     title: str, total: int | None, quiet: bool = False
 ) -> Iterator[Callable[[int], None]]:
     """
-    Shows on standard error how far something is, if that is a terminal.
+    Shows on standard error how far something is, if that is a terminal; and
+    says so when it is interrupted.
 
     Args:
-        title: what is done.
+        title: what is done, as in "sweeping".
         total: of how many; None: not known.
         quiet: show nothing.
 
     Returns:
         What is to be called with how many are done.
     """
+    reached = 0
+
+    def show(done: int) -> None:
+        nonlocal reached
+        reached = done
+        draw(done)
+
+    try:
+        with _drawing(title, total, quiet) as draw:
+            draw(0)
+            yield show
+    except KeyboardInterrupt:
+        if not quiet:
+            of = f"{reached / total:.0%}" if total else f"{reached:,}"
+            complain(f"websession: interrupted while {title}, at {of}")
+        raise
+
+
+@contextmanager
+def _drawing(
+    title: str, total: int | None, quiet: bool
+) -> Iterator[Callable[[int], None]]:
     if quiet or not _terminal(sys.stderr):
         yield lambda done: None
         return
@@ -213,8 +236,8 @@ def progress(
         from rich.console import Console
         from rich.progress import Progress
     except ImportError:
-        with _plain_progress(title, total) as show:
-            yield show
+        with _plain_progress(title, total) as draw:
+            yield draw
         return
     with Progress(console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(title, total=total)
@@ -225,20 +248,20 @@ def progress(
 def _plain_progress(
     title: str, total: int | None
 ) -> Iterator[Callable[[int], None]]:
-    last = 0.0
+    last = -inf
 
-    def show(done: int) -> None:
+    def draw(done: int) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last < 0.1 and done != total:
             return
         last = now
-        of = f" of {total}" if total is not None else ""
-        sys.stderr.write(f"\r{title}: {done}{of}\033[K")
+        of = f" of {total:,}" if total is not None else ""
+        sys.stderr.write(f"\r{title}: {done:,}{of}\033[K")
         sys.stderr.flush()
 
     try:
-        yield show
+        yield draw
     finally:
         sys.stderr.write("\r\033[K")
         sys.stderr.flush()
