@@ -305,11 +305,13 @@ def test_ctrl_c_ends_it_without_a_traceback(console, root, ws):
     assert list(root.glob(".bench-*")) == []
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh", "fish"])
 def test_completion(console, shell):
     script = console.text("completion", shell)
     for name in COMMANDS:
         assert name in script
+    assert ("remove expired sessions" in script) == (shell in ("zsh", "fish"))
+    assert "Removes the sessions that have expired" not in script
 
 
 def test_completion_in_a_shell(console, tmp_path):
@@ -339,15 +341,19 @@ def test_completion_without_shtab(console):
         "import sys; sys.modules['shtab'] = None; "
         "from websession.cli import main; sys.exit(main())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "completion", "bash"],
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "websession: completion needs shtab: pip install 'websession[cli]'\n"
-    )
+    older = code.replace("] = None", "].SUPPORTED_SHELLS = ['bash']")
+    older = older.replace("import sys", "import shtab, sys")
+    for start, shell in (code, "bash"), (older, "fish"):
+        done = subprocess.run(
+            [sys.executable, "-c", start, "completion", shell],
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            "websession: completion needs shtab: pip install "
+            "'websession[cli]'\n"
+        )
 
 
 @pytest.mark.parametrize("rich", [True, False])

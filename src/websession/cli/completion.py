@@ -20,6 +20,7 @@ __all__ = ["add"]
 _EPILOG = """\
 bash:  websession completion bash > ~/.local/share/bash-completion/completions/websession
 zsh:   websession completion zsh > ~/.zfunc/_websession   (in the fpath)
+fish:  websession completion fish > ~/.config/fish/completions/websession.fish
 tcsh:  websession completion tcsh > ~/.websession.tcsh    (sourced by .tcshrc)
 """  # noqa: E501
 _DIRECTORIES = frozenset({"path", "source", "target", "words"})
@@ -33,13 +34,16 @@ def add(commands: Commands) -> None:
         description="Prints a script for the completion of a shell.",
         epilog=_EPILOG,
     )
-    parser.add_argument("shell", choices=["bash", "zsh", "tcsh"])
+    parser.add_argument("shell", choices=["bash", "zsh", "tcsh", "fish"])
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     try:
         import shtab
+
+        if options.shell not in shtab.SUPPORTED_SHELLS:
+            raise ImportError("too old")
     except ImportError:
         raise Refused(
             "completion needs shtab: pip install 'websession[cli]'"
@@ -52,6 +56,10 @@ def _run(options: argparse.Namespace) -> int:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
         elif action.metavar == "FILE":
             action.complete = shtab.FILE  # type: ignore[attr-defined]
+        elif isinstance(action, argparse._SubParsersAction):
+            for each in action._choices_actions:
+                # A line in a list of many, not a paragraph.
+                action.choices[each.dest].description = each.help
     sys.stdout.write(shtab.complete(whole, options.shell) + "\n")
     return 0
 
