@@ -356,6 +356,30 @@ def test_completion_without_shtab(console):
         )
 
 
+@pytest.mark.parametrize("name", ["", *COMMANDS_BY_MODULE])
+def test_help_in_colour_says_the_same(console, name):
+    words = [*COMMANDS_BY_MODULE.get(name, [])[:1], "--help"]
+    piped = console.text(*words)
+    assert "\x1b" not in piped
+    status, shown = console.on_terminal(*words)
+    assert (status, plain(shown)) == (0, piped)
+    assert "\x1b[1musage:\x1b[0m" in shown
+    assert "\x1b[1mexit status:\x1b[0m" in shown
+
+
+def test_help_without_colour(console):
+    piped = console.text("list", "--help")
+    _, shown = console.on_terminal("list", "--help", rich=False)
+    assert shown.replace("\r\n", "\n") == piped
+    _, _, err = console.run_forked("list", "--nothing")
+    assert "\x1b" not in err
+    _, shown = console.on_terminal("list", "--nothing")
+    assert shown.replace("\r\n", "\n") == err
+    console.environment["NO_COLOR"] = "1"
+    _, shown = console.on_terminal("list", "--help")
+    assert shown.replace("\r\n", "\n") == piped
+
+
 @pytest.mark.parametrize("rich", [True, False])
 def test_a_terminal_gets_colour_and_a_pipe_none(console, root, ws, rich):
     ws.newSession()

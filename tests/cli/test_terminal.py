@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import websession
-from console import handle_of
+from console import handle_of, plain
 from support import at, file_of, started
 from websession import CorruptData, FileStore, InvalidSessionId, WebSession
 from websession.cli import output
@@ -228,6 +228,13 @@ def test_wrong_arguments(console, root, ws, words):
     assert (found, out) == (2, "")
     assert "Traceback" not in err
     assert "a\\x1b[2J" in harmless(err)
+
+
+def test_help_tells_nothing_of_the_environment(console):
+    console.environment["WEBSESSION_PATH"] = ODD.replace("\udcff", "")
+    harmless(console.text("list", "--help"))
+    _, shown = console.on_terminal("list", "--help")
+    harmless(plain(shown))
 
 
 def test_a_path_that_no_crontab_holds(console, odd_root):

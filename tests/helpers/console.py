@@ -18,7 +18,7 @@ from websession.ids import handle
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 WITHOUT_RICH = (
-    "import sys; sys.modules['rich'] = None; "
+    "import sys; sys.modules.update(rich=None, rich_argparse=None); "
     "from websession.cli import main; sys.exit(main())"
 )
 

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 from ..admin.inspector import Inspector
 from ..exceptions import printable
+from .manual import help_formatter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any, NoReturn
+
+    from _typeshed import SupportsWrite
 
 __all__ = [
     "Parser",
@@ -44,6 +47,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Prints the usage and the message, and exits with status 2."""
         super().error(printable(message))
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Prints the help; in colour, if somebody sees it."""
+        self.formatter_class = help_formatter()
+        super().print_help(file)
 
     def parse_known_args(  # type: ignore[override]
         self,

@@ -6,9 +6,13 @@ the exit status says.
 from __future__ import annotations
 
 import argparse
+import os
 import textwrap
+from typing import ClassVar
 
-__all__ = ["Manual", "add_manual"]
+from .output import is_terminal
+
+__all__ = ["Manual", "add_manual", "help_formatter"]
 
 _EXAMPLES = {
     "info": """\
@@ -70,6 +74,42 @@ class Manual(argparse.HelpFormatter):
             else:
                 parts.extend(textwrap.wrap(line, width))
         return "\n".join(indent + part for part in parts)
+
+
+def help_formatter() -> type[argparse.HelpFormatter]:
+    """
+    `Manual`; in colour where `rich-argparse` is installed, a terminal listens
+    and ``NO_COLOR`` is not set.
+    """
+    if not is_terminal() or os.environ.get("NO_COLOR"):
+        return Manual
+    try:
+        from rich.text import Text
+        from rich_argparse import RichHelpFormatter
+    except ImportError:
+        return Manual
+
+    class Coloured(RichHelpFormatter, Manual):
+        group_name_formatter = str  # which leaves them as they are
+        help_markup = text_markup = False
+        styles: ClassVar = {
+            **RichHelpFormatter.styles,
+            "argparse.groups": "bold",
+        }
+        highlights: ClassVar = [
+            *RichHelpFormatter.highlights,
+            r"(?m)^(?P<groups>[a-z ]+:)$",
+        ]
+
+        def _rich_fill_text(
+            self, text: Text, width: int, indent: Text
+        ) -> Text:
+            filled = Text(self._fill_text(text.plain, width, indent.plain))
+            for pattern in self.highlights:
+                filled.highlight_regex(pattern, style_prefix="argparse.")
+            return filled + "\n\n"
+
+    return Coloured
 
 
 def add_manual(name: str, parser: argparse.ArgumentParser) -> None:
