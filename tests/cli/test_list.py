@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from console import handle_of
+from console import handle_of, plain
 from support import file_of
 from websession import FileStore, WebSession
 from websession.admin.inspector import StoredSession
@@ -48,6 +48,29 @@ def test_all_of_them(console, root, made):
         "state",
     ]  # fmt: skip
     assert sorted(line[:32] for line in lines[1:]) == sorted(made)
+
+
+def test_a_terminal_of_80_columns_shows_a_session_in_a_line(
+    console, root, make_store
+):
+    clock = [1.0]
+    ws = WebSession(
+        make_store(), 0, 0, crossCheckVars=(), maxLifetime=1e9,
+        clock=lambda: clock[0],
+    )  # fmt: skip
+    handle = handle_of(ws.newSession(data="x" * 1_020_000, idle=399 * 86400))
+    console.environment["COLUMNS"] = "80"
+    shown = console.on_terminal("list", root)[1]
+    heading, line = plain(shown).splitlines()[:2]
+    assert len(heading) < 80
+    assert len(line) < 80
+    assert line.startswith(f"{handle[:12]}  2")
+    assert "996.1 KiB" in line
+    # Enough for another command.
+    assert console.json("show", root, handle[:12])[0]["handle"] == handle
+    wide = plain(console.on_terminal("list", root, "--wide")[1])
+    assert wide == console.text("list", root)
+    assert handle in wide
 
 
 def test_what_is_known_of_each(console, root, make_store):

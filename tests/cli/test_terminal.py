@@ -51,6 +51,7 @@ def test_what_is_shown_of_control_characters():
 
 # Beside the functions of these two: what is a script, and what is HTTP.
 WRITERS = {
+    "cgi.py",
     "cli/output.py", "cli/completion.py", "demo/cgi_app.py",
 }  # fmt: skip
 

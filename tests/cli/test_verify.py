@@ -84,6 +84,35 @@ def test_nothing_is_wrong_with_the_golden_files(console, tmp_path):
     assert summary["sessions"] == len(LIVE) > 5
 
 
+def test_findings_are_grouped_the_worst_first(console, root, ws):
+    for _ in range(5):
+        file_of(root, ws.newSession()).write_bytes(b"x" * 1024)
+    file_of(root, ws.newSession()).chmod(0o644)
+    (root / "stray").touch()
+    status, out, _ = console.run("verify", root)
+    assert status == 3
+    lines = out.splitlines()
+    assert lines[0] == "5 damaged:"
+    for line in lines[1:4]:
+        assert line.startswith("  ")
+        assert line.endswith(
+            ": is damaged: no part of it is readable "
+            "(--repair: move to .damaged/)"
+        )
+    assert lines[4] == "  and 2 more: --all"
+    assert lines[5] == "1 with a wrong mode:"
+    assert lines[6].endswith(": has mode 644 (--repair: chmod 600)")
+    assert lines[7:] == [
+        "1 not of the store:",
+        "  stray: does not belong to the store",
+        "1 session verified, 7 findings, 0 repaired",
+    ]
+    status, out, _ = console.run("verify", root, "--all")
+    assert status == 3
+    assert out.count("is damaged") == 5
+    assert "more: --all" not in out
+
+
 def test_damage_of_each_kind(root, ws, findings):
     ids = [ws.newSession(data="good") for _ in range(6)]
     paths = [file_of(root, session_id) for session_id in ids]
@@ -261,12 +290,12 @@ def test_with_the_applications_secret(console, root, make_store, tmp_path):
     ws = WebSession(make_store(secret=secret), crossCheckVars=())
     ws.newSession()
     out = console.text("verify", root)
-    assert out.startswith("1 sessions readable, 0 findings, 0 repaired\n")
+    assert out.startswith("1 session readable, 0 findings, 0 repaired\n")
     assert "authenticity was not checked" in out
     (tmp_path / "secret").write_text(secret)
     assert console.text(
         "verify", root, "--secret-file", tmp_path / "secret"
-    ) == "1 sessions verified, 0 findings, 0 repaired\n"  # fmt: skip
+    ) == "1 session verified, 0 findings, 0 repaired\n"  # fmt: skip
 
 
 def traffic(ws, ids, end):

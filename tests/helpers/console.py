@@ -123,12 +123,13 @@ class Console:
         assert err.count("\n") == 1, err
         return err[len("websession: ") : -1]
 
-    def on_terminal(self, *arguments, rich=True, during=None):
+    def on_terminal(self, *arguments, rich=True, during=None, typed=None):
         """
         Exit status and everything that a terminal shows, as it came.
 
         Args:
             during: is called with the process while it runs.
+            typed: a line that somebody types.
         """
         master, slave = pty.openpty()
         process = subprocess.Popen(
@@ -140,6 +141,8 @@ class Console:
             start_new_session=True,
         )
         os.close(slave)
+        if typed is not None:
+            os.write(master, f"{typed}\n".encode())
         if during is not None:
             during(process)
         shown = b""

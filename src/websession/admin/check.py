@@ -24,7 +24,36 @@ if TYPE_CHECKING:
 
     from .inspector import Inspector
 
-__all__ = ["Finding", "Verifier"]
+__all__ = ["KINDS", "Finding", "Verifier"]
+
+KINDS = (
+    FORGED,
+    DAMAGED_FILE,
+    NO_KEY,
+    OWNER,
+    UNREADABLE,
+    MODE,
+    KIND,
+    COUNTED,
+    MARK,
+    TIME,
+    STRAY,
+    LEFT,
+) = (
+    "not authentic",
+    "damaged",
+    "without a key",
+    "of another user",
+    "not to be read",
+    "with a wrong mode",
+    "not a file, or not a directory",
+    "wrongly counted",
+    "wrongly marked as superseded",
+    "with a wrong time",
+    "not of the store",
+    "left behind by a crash",
+)
+"""What a finding is about, the worst first."""
 
 _HEX = frozenset("0123456789abcdef")
 _ABANDONED_AFTER = 3600.0
@@ -39,6 +68,7 @@ class Finding(NamedTuple):
 
     Attributes:
         path: of what, below the store.
+        kind: one of `KINDS`.
         what: is wrong.
         repair: what `Verifier` does about it; empty: nothing can be done by
             machine, and `what` says what to do.
@@ -46,6 +76,7 @@ class Finding(NamedTuple):
     """
 
     path: str
+    kind: str
     what: str
     repair: str = ""
     done: bool = False
@@ -82,16 +113,18 @@ class Verifier:
             self.without_key = str(error)
             has_own = self._layout.marker[b"key"] == b"application"
             if not has_own and all(each.path != ".key" for each in around):
-                yield Finding(".key", str(error))
+                yield Finding(".key", NO_KEY, str(error))
         for number in range(self._layout.shards):
             yield from self._shard(number)
             yield number + 1
 
-    def _found(self, path: bytes, what: str, repair: str = "") -> Finding:
+    def _found(
+        self, path: bytes, kind: str, what: str, repair: str = ""
+    ) -> Finding:
         """A finding that has just been repaired, if that was asked for."""
         below = os.path.relpath(path, self._layout.root)
         done = bool(repair) and self._repair
-        return Finding(os.fsdecode(below), what, repair, done)
+        return Finding(os.fsdecode(below), kind, what, repair, done)
 
     # Around the sessions
 
@@ -109,7 +142,7 @@ class Verifier:
             elif name != UNTRACKED and not name.startswith(
                 (b".bench-", b".doctor-")
             ):
-                yield self._found(path, "does not belong to the store")
+                yield self._found(path, STRAY, "does not belong to the store")
         for directory in (LOCKS, DAMAGED):
             yield from self._notes(layout.join(directory))
 
@@ -135,16 +168,19 @@ class Verifier:
             return
         kind = "directory" if is_kind is S_ISDIR else "regular file"
         if not is_kind(info.st_mode):  # type: ignore[operator]
-            yield self._found(path, f"is not a {kind}: move it away")
+            yield self._found(path, KIND, f"is not a {kind}: move it away")
         elif info.st_uid != os.geteuid():
             yield self._found(
-                path, f"belongs to user {info.st_uid}: chown it to the owner"
+                path,
+                OWNER,
+                f"belongs to user {info.st_uid}: chown it to the owner",
             )
         elif info.st_mode & 0o777 not in (mode, other):
             if self._repair:
                 os.chmod(path, mode)
             yield self._found(
                 path,
+                MODE,
                 f"has mode {info.st_mode & 0o777:03o}",
                 f"chmod {mode:03o}",
             )
@@ -158,7 +194,10 @@ class Verifier:
             if self._repair:
                 os.unlink(path)
             yield self._found(
-                path, "was left behind by a process that crashed", "remove it"
+                path,
+                LEFT,
+                "was left behind by a process that crashed",
+                "remove it",
             )
 
     # Sessions
@@ -172,7 +211,9 @@ class Verifier:
         except FileNotFoundError:
             names = []
         except OSError as error:
-            yield self._found(directory, f"cannot be read: {error.strerror}")
+            yield self._found(
+                directory, UNREADABLE, f"cannot be read: {error.strerror}"
+            )
             return
         for file in names:
             path = directory + b"/" + file
@@ -180,7 +221,7 @@ class Verifier:
             if len(prefix + file) == 32 and _HEX.issuperset(text):
                 yield from self._session(path, prefix + file)
             else:
-                yield self._found(path, "is not a session")
+                yield self._found(path, STRAY, "is not a session")
         yield from self._count(number)
 
     def _session(self, path: bytes, name: bytes) -> Iterator[Finding]:
@@ -190,11 +231,15 @@ class Verifier:
         except FileNotFoundError:
             return
         if not S_ISREG(info.st_mode):
-            yield self._found(path, "is not a regular file: move it away")
+            yield self._found(
+                path, KIND, "is not a regular file: move it away"
+            )
             return
         if info.st_uid != os.geteuid():
             yield self._found(
-                path, f"belongs to user {info.st_uid}: chown it to the owner"
+                path,
+                OWNER,
+                f"belongs to user {info.st_uid}: chown it to the owner",
             )
             return
         if info.st_size == 0:
@@ -206,7 +251,7 @@ class Verifier:
             yield from self._unreadable(path, name)
             return
         except (CorruptData, SessionStoreError) as error:
-            yield self._found(path, str(error))
+            yield self._found(path, UNREADABLE, str(error))
             return
         if raw is None:
             return
@@ -215,6 +260,7 @@ class Verifier:
         ):
             yield self._found(
                 path,
+                FORGED,
                 "is not authentic: written with another secret, or by "
                 "somebody else; delete it, or add its secret",
             )
@@ -233,7 +279,7 @@ class Verifier:
         ):
             return
         yield self._found(
-            path, "is empty: whoever was to fill it crashed", "remove it"
+            path, LEFT, "is empty: whoever was to fill it crashed", "remove it"
         )
 
     def _unreadable(self, path: bytes, name: bytes) -> Iterator[Finding]:
@@ -241,30 +287,39 @@ class Verifier:
             engine = self._store.engine
             engine.quarantine(engine.address(name))
             if os.path.lexists(path):
-                yield self._found(path, "is damaged, and cannot be moved")
+                yield self._found(
+                    path, DAMAGED_FILE, "is damaged, and cannot be moved"
+                )
                 return
         yield self._found(
-            path, "is damaged: no part of it is readable", "move to .damaged/"
+            path,
+            DAMAGED_FILE,
+            "is damaged: no part of it is readable",
+            "move to .damaged/",
         )
 
     def _attributes(
         self, info: os.stat_result, raw: bytes
-    ) -> list[tuple[str, str]]:
+    ) -> list[tuple[str, str, str]]:
         """What is wrong with mode and time of a file, and what to do."""
         found = []
         mode, superseded = info.st_mode & 0o777, is_superseded(raw)
         right = right_mode(raw)
         if mode & ~MODE_SUPERSEDED != 0o600:
-            found.append((f"has mode {mode:03o}", f"chmod {right:03o}"))
+            found.append((MODE, f"has mode {mode:03o}", f"chmod {right:03o}"))
         elif bool(mode & MODE_SUPERSEDED) != superseded:
             what = "is not marked as superseded, and is"
             if not superseded:
                 what = "is marked as superseded, and is not"
-            found.append((what, f"chmod {right:03o}"))
+            found.append((MARK, what, f"chmod {right:03o}"))
         stored = stored_at(raw)
         if abs(stored) < _LATEST and abs(info.st_mtime - stored) > _TIME_SLACK:
             found.append(
-                ("has another modification time than its record", "set it")
+                (
+                    TIME,
+                    "has another modification time than its record",
+                    "set it",
+                )
             )
         return found
 
@@ -290,14 +345,15 @@ class Verifier:
                         os.utime(file.fd, (stored, stored))
         except (Outcome, FileNotFoundError):
             return  # gone, or busy: it will be looked at the next time
-        for what, repair in found:
-            yield self._found(path, what, repair)
+        for kind, what, repair in found:
+            yield self._found(path, kind, what, repair)
 
     def _count(self, number: int) -> Iterator[Finding]:
         noted, there = self._store.engine.sessions.audit(number, self._repair)
         if noted != there:
             yield self._found(
                 self._layout.join(COUNT),
+                COUNTED,
                 f"says {noted} sessions in directory "
                 f"{self._layout.prefix(number).decode()}, there are {there}",
                 "correct it",

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import textwrap
 from typing import TYPE_CHECKING
 
 from ..guides import TOPICS, guide, subject
-from .output import is_terminal
+from .output import is_terminal, say
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -47,7 +46,8 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     elif is_terminal():
         _page(guide(options.topic))
     else:
-        sys.stdout.write(guide(options.topic) + "\n")
+        for line in guide(options.topic).splitlines():
+            say(line)
     return 0
 
 

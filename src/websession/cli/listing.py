@@ -18,7 +18,15 @@ from .arguments import (
     inspector,
     whole,
 )
-from .output import age, moment, print_json, progress, size, table
+from .output import (
+    age,
+    is_terminal,
+    moment,
+    print_json,
+    progress,
+    size,
+    table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "as_json", "serializer_name", "state_of"]
 
+_SHORT = 12  # digits of a handle: hardly two of a million begin alike
 _SERIALIZERS = {1: "pickle", 2: "json", 3: "flask", 4: "django"}
 
 
@@ -45,12 +54,19 @@ def add(commands: Commands) -> None:
         help="list the sessions",
         description="Lists the sessions in force: handle, when they were made "
         "and last stored (UTC), size of the data, serialiser, idle limit of "
-        "their own. In no order, as they are read, unless --sort says so.",
+        "their own. In no order, as they are read, unless --sort says so. On "
+        "a terminal handles are cut, which is enough for other commands, and "
+        "times are how long ago that was.",
     )
     parser.set_defaults(run=_run)
     add_path(parser)
     add_json(parser, ", one object on each line")
     add_filters(parser)
+    parser.add_argument(
+        "--wide",
+        action="store_true",
+        help="whole handles and times, on a terminal too",
+    )
     parser.add_argument(
         "--sort", choices=["created", "stored", "size"], help="in this order"
     )
@@ -169,6 +185,14 @@ def _run(options: argparse.Namespace) -> int:
         for session, state in pairs:
             print_json(as_json(session, state))
         return 0
+    if options.wide or not is_terminal():
+        _whole_table(pairs)
+    else:
+        _short_table(pairs, now)
+    return 0
+
+
+def _whole_table(pairs: Iterator[tuple[StoredSession, str]]) -> None:
     table(
         [
             ("handle", 32),
@@ -184,12 +208,44 @@ def _run(options: argparse.Namespace) -> int:
                 session.handle,
                 moment(session.created),
                 moment(session.stored),
-                size(session.size),
-                serializer_name(session.serializer),
-                age(session.idle) if session.idle else "",
+                *_described(session),
                 state,
             ]
             for session, state in pairs
         ),
     )
-    return 0
+
+
+def _short_table(
+    pairs: Iterator[tuple[StoredSession, str]], now: float
+) -> None:
+    """In 80 columns."""
+    table(
+        [
+            ("handle", _SHORT),
+            ("created", -9),
+            ("stored", -9),
+            ("size", -9),
+            ("serializer", 10),
+            ("own limit", -9),
+            ("state", 7),
+        ],
+        (
+            [
+                session.handle[:_SHORT],
+                age(now - session.created),
+                age(now - session.stored),
+                *_described(session),
+                state,
+            ]
+            for session, state in pairs
+        ),
+    )
+
+
+def _described(session: StoredSession) -> list[str]:
+    return [
+        size(session.size),
+        serializer_name(session.serializer),
+        age(session.idle) if session.idle else "",
+    ]

@@ -7,14 +7,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import sys
 import time
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from ..exceptions import CorruptData
+from ..exceptions import CorruptData, SessionException
 from .arguments import Refused, add_json, duration, inspector
 from .listing import as_json, serializer_name, state_of
-from .output import age, moment, pairs, print_json, progress, say, size
+from .output import (
+    age,
+    counted,
+    is_terminal,
+    moment,
+    pairs,
+    print_json,
+    progress,
+    say,
+    size,
+)
 
 if TYPE_CHECKING:
     from ..admin.inspector import Inspector, StoredSession
@@ -24,11 +36,22 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 _PICKLE, _JSON = 1, 2
-# Parts of the names of what nobody else is to read.
-_SECRETS = (
-    "pass", "pwd", "token", "secret", "csrf", "api", "key", "auth", "card",
-    "cvc", "cvv", "iban", "otp", "pin", "ssn", "cred", "private", "session",
+# Words in the names of what nobody else is to read; how words of several may
+# end; and words that are one only at the end (not `_auth_user_id`).
+_SECRETS = frozenset(
+    {
+        "pass", "passphrase", "passcode", "pwd", "pw", "jwt", "csrf", "xsrf",
+        "nonce", "key", "keys", "bearer", "hash", "signature", "card", "cvc",
+        "cvv", "iban", "otp", "totp", "pin", "ssn", "cred", "credential",
+        "credentials", "private", "session", "sid",
+    }
 )  # fmt: skip
+_ENDS = (
+    "password", "passwords", "passwd", "token", "tokens", "secret", "secrets",
+    "apikey", "sessionid",
+)  # fmt: skip
+_LAST = frozenset({"auth", "authorization", "cookie", "cookies"})
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _HIDDEN = "[hidden]"
 
 
@@ -71,7 +94,15 @@ def add(commands: Commands) -> None:
         help="all that were not stored for so long, as in 90m or 2d",
     )
     delete.add_argument(
-        "--dry-run", action="store_true", help="only say which"
+        "--dry-run",
+        action="store_true",
+        help="delete nothing: say which of the handles, or how many",
+    )
+    delete.add_argument(
+        "--yes",
+        action="store_true",
+        help="with --older-than: do not ask; nobody is asked but on a "
+        "terminal",
     )
 
 
@@ -114,7 +145,7 @@ def _name(store: Inspector, beginning: str) -> bytes:
     except ValueError as error:
         raise Refused(str(error)) from error
     if not found:
-        raise Refused(f"there is no session with handle {beginning}")
+        raise SessionException(f"there is no session with handle {beginning}")
     if len(found) > 1:
         raise Refused(
             f"{len(found)} handles begin with {beginning}: give more digits"
@@ -210,9 +241,7 @@ def _plain(data: object) -> object:
 def _redacted(data: object) -> object:
     if isinstance(data, dict):
         return {
-            key: _HIDDEN
-            if any(part in key.lower() for part in _SECRETS)
-            else _redacted(value)
+            key: _HIDDEN if _is_secret(key) else _redacted(value)
             for key, value in data.items()
         }
     if isinstance(data, list):
@@ -220,41 +249,77 @@ def _redacted(data: object) -> object:
     return data
 
 
+def _is_secret(key: str) -> bool:
+    """By the words of its name, whatever they are joined with."""
+    words = [word.lower() for word in _WORD.findall(key)]
+    return bool(words) and (
+        not _SECRETS.isdisjoint(words)
+        or any(word.endswith(_ENDS) for word in words)
+        or words[-1] in _LAST
+    )
+
+
 def _delete(options: argparse.Namespace) -> int:
     store, words = _opened(options)
     if bool(words) == (options.older_than is not None):
         raise Refused("delete which sessions? Give handles, or --older-than")
     if words:
-        # All are found before the first is deleted.
-        names = [_name(store, word) for word in words]
-        gone = [
-            name for name in names if options.dry_run or store.delete(name)
-        ]
-        if not options.json:
-            for name in gone:
-                say(name.decode("ascii"))
-        count = len(gone)
+        count = _delete_named(store, words, options)
+    elif options.dry_run:
+        count = _delete_old(store, options, "counting")
+    elif _is_meant(store, options):
+        count = _delete_old(store, options, "deleting")
     else:
-        count = _delete_old(store, options)
+        return 0
     if options.json:
         print_json({"deleted": count, "dry_run": options.dry_run})
     else:
         verb = "would be deleted" if options.dry_run else "deleted"
-        say(f"{count} sessions {verb}")
+        say(f"{counted(count, 'session')} {verb}")
     return 0
 
 
-def _delete_old(store: Inspector, options: argparse.Namespace) -> int:
+def _delete_named(
+    store: Inspector, words: list[str], options: argparse.Namespace
+) -> int:
+    # All are found before the first is deleted.
+    names = [_name(store, word) for word in words]
+    gone = [name for name in names if options.dry_run or store.delete(name)]
+    if not options.json:
+        for name in gone:
+            say(name.decode("ascii"))
+    return len(gone)
+
+
+def _is_meant(store: Inspector, options: argparse.Namespace) -> bool:
+    """Asks whoever sits before it, unless they have said so."""
+    if (
+        options.yes
+        or options.json
+        or not (sys.stdin.isatty() and is_terminal())
+    ):
+        return True
+    count = _delete_old(store, options, "counting")
+    span = age(options.older_than)
+    question = (
+        f"delete {counted(count, 'session')} not stored for {span}, and log "
+        "their users out? [y/N] "
+    )
+    if count and input(question).strip().lower() in ("y", "yes"):
+        return True
+    say("nothing was deleted")
+    return False
+
+
+def _delete_old(
+    store: Inspector, options: argparse.Namespace, title: str
+) -> int:
+    """Deletes them, or only counts."""
     before = time.time() - options.older_than
     count = 0
-    with progress("deleting", store.layout.shards, options.json) as show:
+    with progress(title, store.layout.shards, options.json) as show:
         for number in range(store.layout.shards):
-            show(number + 1)
             for name, version in store.older(number, before):
-                if not options.dry_run:
-                    count += store.delete(name, version)
-                    continue
-                count += 1
-                if not options.json:
-                    say(name.decode("ascii"))
+                count += title == "counting" or store.delete(name, version)
+            show(number + 1)
     return count

@@ -8,14 +8,18 @@ import argparse
 import logging
 from typing import TYPE_CHECKING
 
-from ..admin.check import Verifier
+from ..admin.check import KINDS, Verifier
 from .arguments import add_json, add_path, inspector
-from .output import print_json, progress, say
+from .output import counted, print_json, progress, say
 
 if TYPE_CHECKING:
+    from ..admin.check import Finding
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 __all__ = ["add"]
+
+_EXAMPLES = 3
 
 
 def add(commands: Commands) -> None:
@@ -25,11 +29,17 @@ def add(commands: Commands) -> None:
         help="look at every file for what is wrong",
         description="Looks at every file: format, checksum, authenticity, "
         "name, mode, owner, what does not belong there, what crashes left "
-        "behind, and the count. Others may use the store meanwhile.",
+        "behind, and the count. Says of each kind how many there are, the "
+        "worst first, with examples. Others may use the store meanwhile.",
     )
     parser.set_defaults(run=_run)
     add_path(parser, secret=True)
     add_json(parser, ", one finding on each line and a summary")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="print each finding, as it is found",
+    )
     parser.add_argument(
         "--repair",
         action="store_true",
@@ -43,18 +53,19 @@ def _run(options: argparse.Namespace) -> int:
     verifier = Verifier(store, options.repair)
     # What is logged is a finding, and told as one.
     logging.getLogger("websession").addHandler(logging.NullHandler())
-    found = left = 0
+    groups = {kind: _Group() for kind in KINDS}
     with progress("verifying", store.layout.shards, options.json) as show:
         for each in verifier.findings():
             if isinstance(each, int):
                 show(each)
                 continue
-            found += 1
-            left += not each.done
+            groups[each.kind].add(each)
             if options.json:
                 print_json(each._asdict())
-            else:
-                say(f"{each.path}: {each.what}{_about(each)}")
+            elif options.all:
+                say(_line(each))
+    found = sum(group.found for group in groups.values())
+    left = found - sum(group.done for group in groups.values())
     if options.json:
         print_json(
             {
@@ -64,24 +75,50 @@ def _run(options: argparse.Namespace) -> int:
                 "authenticity": verifier.without_key is None,
             }
         )
-    else:
-        _summary(verifier, found, left)
+        return 3 if left else 0
+    if not options.all:
+        for kind, group in groups.items():
+            group.show(kind)
+    _summary(verifier, found, left)
     return 3 if left else 0
 
 
-def _about(finding: object) -> str:
-    repair = getattr(finding, "repair", "")
-    if not repair:
-        return ""
-    done = getattr(finding, "done", False)
-    return f" ({'done' if done else '--repair'}: {repair})"
+class _Group:
+    """Findings of a kind: how many, and the first of them."""
+
+    def __init__(self) -> None:
+        self.found = self.done = 0
+        self._examples: list[Finding] = []
+
+    def add(self, finding: Finding) -> None:
+        self.found += 1
+        self.done += finding.done
+        if len(self._examples) < _EXAMPLES:
+            self._examples.append(finding)
+
+    def show(self, kind: str) -> None:
+        if not self.found:
+            return
+        say(f"{self.found:,} {kind}:")
+        for each in self._examples:
+            say(f"  {_line(each)}")
+        if self.found > len(self._examples):
+            say(f"  and {self.found - len(self._examples):,} more: --all")
+
+
+def _line(finding: Finding) -> str:
+    repair = ""
+    if finding.repair:
+        word = "done" if finding.done else "--repair"
+        repair = f" ({word}: {finding.repair})"
+    return f"{finding.path}: {finding.what}{repair}"
 
 
 def _summary(verifier: Verifier, found: int, left: int) -> None:
     verb = "verified" if verifier.without_key is None else "readable"
     say(
-        f"{verifier.sessions} sessions {verb}, {found} findings, "
-        f"{found - left} repaired"
+        f"{counted(verifier.sessions, 'session')} {verb}, "
+        f"{counted(found, 'finding')}, {found - left:,} repaired"
     )
     if verifier.without_key is not None:
         say(f"authenticity was not checked: {verifier.without_key}")
