@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, MutableMapping
     from typing import Any
 
+    from typing_extensions import Unpack
+
+    from .options import MiddlewareOptions
     from .web.events import SessionEvent
+    from .web.manager import Sessions
     from .web.session import Session
 
     Scope = MutableMapping[str, Any]
@@ -80,7 +84,7 @@ class SessionMiddleware:
     def __init__(
         self,
         app: App,
-        sessions: Any,
+        sessions: Sessions,
         *,
         lock: bool = False,
         lock_timeout: float = 10.0,
@@ -88,7 +92,7 @@ class SessionMiddleware:
         touch_interval: float | None = None,
         grace: float = 10.0,
         on_event: Callable[[SessionEvent], object] = log_event,
-        **options: Any,
+        **options: Unpack[MiddlewareOptions],
     ) -> None:
         self._app = app
         self._lock_timeout = lock_timeout if lock else None

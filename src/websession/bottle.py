@@ -22,6 +22,8 @@ except ImportError as error:
 
 from .web import refusal
 from .web.body import Body, is_made
+from .web.cookie import SessionCookie
+from .web.events import log_event
 from .web.headers import to_set
 from .web.manager import SessionManager
 from .web.session import Session
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from typing_extensions import Unpack
+
+    from .options import WebOptions
+    from .web.events import SessionEvent
+    from .web.manager import Sessions
 
 __all__ = ["SessionPlugin"]
 
@@ -47,10 +54,12 @@ class SessionPlugin:
         sessions: a `WebSession`, a store, or the path of a directory; see
             `SessionManager`.
         keyword: name of the argument that callbacks get the session in.
-        settings: `cookie`, `touch_interval`, `grace` and `on_event` of
-            `SessionManager`; ``idle``, ``lifetime``, ``durability`` and so on
-            of `WebSession.for_web`. The cookie is secure by default:
+        cookie: name and attributes of the cookie. Default: secure, which
+            browsers do not send over plain HTTP (some do to localhost):
             ``SessionCookie(secure=None)`` for a server without TLS.
+        touch_interval, grace, on_event: see `SessionManager`.
+        options: ``idle``, ``lifetime``, ``durability`` and so on, see
+            `WebSession.for_web`.
 
     Attributes:
         manager: the `SessionManager`, and through it the `WebSession`.
@@ -60,9 +69,24 @@ class SessionPlugin:
     api = 2
 
     def __init__(
-        self, sessions: Any, *, keyword: str = "session", **settings: Any
+        self,
+        sessions: Sessions,
+        *,
+        keyword: str = "session",
+        cookie: SessionCookie | None = None,
+        touch_interval: float | None = None,
+        grace: float = 10.0,
+        on_event: Callable[[SessionEvent], object] = log_event,
+        **options: Unpack[WebOptions],
     ) -> None:
-        self.manager = SessionManager(sessions, **settings)
+        self.manager = SessionManager(
+            sessions,
+            cookie=cookie,
+            touch_interval=touch_interval,
+            grace=grace,
+            on_event=on_event,
+            **options,
+        )
         self._keyword = keyword
         if keyword != "session":
             # Of two plugins with one name Bottle applies one.

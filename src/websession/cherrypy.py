@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
+    from .options import SerializerName, SiteOptions
+    from .serializers import Serializer
+    from .web.manager import Sessions
+
 __all__ = ["WebSessionStorage"]
 
 _LOCK_TIMEOUT = 60.0
@@ -88,10 +92,10 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
     """
 
     id: Any  # the base class's property
-    storage_path: Any = None
-    serializer: Any = "pickle"
-    lifetime: Any = None
-    options: Any = None
+    storage_path: Sessions | None = None
+    serializer: SerializerName | Serializer = "pickle"
+    lifetime: float | None = None
+    options: SiteOptions | None = None
     partitioned = False
     clean_freq = 0
     _lock: AbstractContextManager[None] | None = None

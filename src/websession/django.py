@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from .options import EventName
     from .record import SessionRecord
 
 __all__ = ["SessionMiddleware", "SessionStore", "TooLarge"]
@@ -268,7 +269,7 @@ class SessionStore(SessionBase):  # type: ignore[misc]
         return bool(expiry and self.get_expiry_age(expiry=expiry) <= 0)
 
     def _nothing(
-        self, event: str, key: str, about: str = ""
+        self, event: EventName, key: str, about: str = ""
     ) -> dict[str, Any]:
         _manager().emit(event, key, about)
         self._session_key = None

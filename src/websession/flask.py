@@ -41,9 +41,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from flask import Flask, Request, Response
+    from typing_extensions import Unpack
 
+    from .options import SiteOptions
     from .session import WebSession
     from .web.events import SessionEvent
+    from .web.manager import Sessions
 
 __all__ = ["FlaskSession", "WebSessionInterface", "tagged_json"]
 
@@ -158,13 +161,13 @@ class WebSessionInterface(SessionInterface):
 
     def __init__(
         self,
-        sessions: Any = None,
+        sessions: Sessions | None = None,
         *,
         lifetime: float | timedelta | None = None,
         touch_interval: float | None = None,
         grace: float | None = None,
         on_event: Callable[[SessionEvent], object] = log_event,
-        **options: Any,
+        **options: Unpack[SiteOptions],
     ) -> None:
         self._options = options
         self._given = sessions

@@ -19,13 +19,22 @@ except ImportError as error:
 
 from .web import refusal
 from .web.body import Body, is_file, is_made
+from .web.cookie import SessionCookie
 from .web.dictsession import DictSession
+from .web.events import log_event
 from .web.headers import with_session
 from .web.manager import SessionManager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+    from typing_extensions import Unpack
+
+    from .options import WebOptions
+    from .web.events import SessionEvent
+    from .web.manager import Sessions
 
 __all__ = ["PyramidSession", "WebSessionFactory"]
 
@@ -85,17 +94,35 @@ class WebSessionFactory:
     Args:
         sessions: a `WebSession`, a store, or the path of a directory; see
             `SessionManager`.
-        settings: `cookie`, `touch_interval`, `grace` and `on_event` of
-            `SessionManager`; ``idle``, ``lifetime``, ``durability`` and so on
-            of `WebSession.for_web`. The cookie is secure by default:
+        cookie: name and attributes of the cookie. Default: secure, which
+            browsers do not send over plain HTTP (some do to localhost):
             ``SessionCookie(secure=None)`` for a server without TLS.
+        touch_interval, grace, on_event: see `SessionManager`.
+        options: ``idle``, ``lifetime``, ``durability`` and so on, see
+            `WebSession.for_web`.
 
     Attributes:
         manager: the `SessionManager`, and through it the `WebSession`.
     """
 
-    def __init__(self, sessions: Any, **settings: Any) -> None:
-        self.manager = SessionManager(sessions, **settings)
+    def __init__(
+        self,
+        sessions: Sessions,
+        *,
+        cookie: SessionCookie | None = None,
+        touch_interval: float | None = None,
+        grace: float = 10.0,
+        on_event: Callable[[SessionEvent], object] = log_event,
+        **options: Unpack[WebOptions],
+    ) -> None:
+        self.manager = SessionManager(
+            sessions,
+            cookie=cookie,
+            touch_interval=touch_interval,
+            grace=grace,
+            on_event=on_event,
+            **options,
+        )
 
     def __call__(self, request: Any) -> PyramidSession:
         """The session of a request, stored when its response is complete."""

@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from .engine import Limits
+    from .options import FileStoreOptions, StorePath
     from .record import SessionInfo
     from .serializers import Serializer
 
@@ -149,14 +150,14 @@ class WebSession:
     @classmethod
     def for_web(
         cls,
-        sessions: Any,
+        sessions: StorePath | SessionStore,
         *,
         idle: float = IDLE,
         lifetime: float = LIFETIME,
         max_sessions: int | None = None,
         cross_check: Iterable[str] = (),
         clock: Callable[[], float] | None = None,
-        **store: Any,
+        **store: Unpack[FileStoreOptions],
     ) -> Self:
         """
         Sessions with the safe choices of a web site, which all adapters make:

@@ -20,7 +20,6 @@ from .web.session import Session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
 
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import (
@@ -28,8 +27,11 @@ if TYPE_CHECKING:
         WSGIApplication,
         WSGIEnvironment,
     )
+    from typing_extensions import Unpack
 
+    from .options import MiddlewareOptions
     from .web.events import SessionEvent
+    from .web.manager import Sessions
 
     Headers = list[tuple[str, str]]
 
@@ -73,7 +75,7 @@ class SessionMiddleware:
     def __init__(
         self,
         app: WSGIApplication,
-        sessions: Any,
+        sessions: Sessions,
         *,
         environ_key: str = ENVIRON_KEY,
         lock: bool = False,
@@ -82,7 +84,7 @@ class SessionMiddleware:
         touch_interval: float | None = None,
         grace: float = 10.0,
         on_event: Callable[[SessionEvent], object] = log_event,
-        **options: Any,
+        **options: Unpack[MiddlewareOptions],
     ) -> None:
         self._app = app
         self._key = environ_key

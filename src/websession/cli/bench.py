@@ -18,6 +18,7 @@ from .output import print_json, progress, table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..options import BackendChoice
     from ..session import WebSession
 
     Contestant = tuple[dict[str, Callable[[str], object]], list[str]]
@@ -87,7 +88,7 @@ def _measure(
     """Microseconds of each operation, by contestant."""
     from ..disk.backend import BACKEND
 
-    backends = ["python"]
+    backends: list[BackendChoice] = ["python"]
     if BACKEND == "c":
         backends.insert(0, "c")
     # Each with the IDs of its sessions.
@@ -132,7 +133,7 @@ def _round(
             return took / count
 
 
-def _ours(place: str, backend: str, count: int) -> Contestant:
+def _ours(place: str, backend: BackendChoice, count: int) -> Contestant:
     from .. import FileStore, WebSession
 
     store = FileStore(

@@ -12,6 +12,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
+    from typing import Literal
 
 CHOICES = ("auto", "c", "python")
 
@@ -51,4 +52,4 @@ def _named(choice: str) -> ModuleType:
 
 
 default = _named(os.environ.get("WEBSESSION_BACKEND") or "auto")
-BACKEND: str = default.NAME
+BACKEND: Literal["c", "python"] = default.NAME

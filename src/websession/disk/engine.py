@@ -32,11 +32,11 @@ from .root import Layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
     from typing import Any, NoReturn
 
     from ..engine import Draft, Limits, Scanned
+    from ..options import Durability, StorePath
 
     Address = tuple[bytes, bytes]  # a handle, and the path of its file
     from .limitsnote import InUse
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DURABILITIES", "DiskEngine"]
 
-DURABILITIES = ("none", "data", "full")
+DURABILITIES: tuple[Durability, ...] = ("none", "data", "full")
 # A name of a shard may be taken away while it is made, by who made it anew.
 _TRIES = 3
 # How many limits a process knows to be noted.
@@ -86,13 +86,13 @@ class DiskEngine(Engine):
 
     def __init__(
         self,
-        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        path: StorePath,
         *,
         secrets: Sequence[bytes] = (),
         shards: int = 256,
         allow_network: bool = False,
         backend: str | None = None,
-        durability: str = "none",
+        durability: Durability = "none",
         timeout: float = 10.0,
         sweep_interval: float = 60.0,
         sweep_budget: float = 0.005,
@@ -132,7 +132,7 @@ class DiskEngine(Engine):
         return self._pack(handle, *draft)
 
     @property
-    def durability(self) -> str:
+    def durability(self) -> Durability:
         """``"none"``, ``"data"`` or ``"full"``."""
         return DURABILITIES[self._durability]
 

@@ -15,8 +15,18 @@ from .records import RecordStore, check_max_size
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Literal
 
+    from typing_extensions import Unpack
+
+    from ..options import (
+        BackendChoice,
+        Durability,
+        FileStoreOptions,
+        SerializerName,
+        Shards,
+        StorePath,
+    )
     from ..serializers import Serializer
 
 __all__ = ["FileStore", "open_store"]
@@ -75,19 +85,19 @@ class FileStore(RecordStore):
     @loud
     def __init__(
         self,
-        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        path: StorePath,
         *,
-        serializer: str | Serializer = "pickle",
-        also_accept: Sequence[str | Serializer] = (),
+        serializer: SerializerName | Serializer = "pickle",
+        also_accept: Sequence[SerializerName | Serializer] = (),
         secret: bytes | str | Sequence[bytes | str] | None = None,
-        durability: str = "none",
+        durability: Durability = "none",
         max_size: int = 1 << 20,
-        shards: int = 256,
+        shards: Shards = 256,
         sweep_interval: float = 60.0,
         sweep_budget: float = 0.005,
         lock_timeout: float = 10.0,
         allow_network: bool = False,
-        backend: str | None = None,
+        backend: BackendChoice | None = None,
     ) -> None:
         check_max_size(max_size)  # before anything is made
         serializer = serializers.get(serializer)
@@ -118,13 +128,13 @@ class FileStore(RecordStore):
         return os.fsdecode(self.engine.layout.root)
 
     @property
-    def backend(self) -> str:
+    def backend(self) -> Literal["c", "python"]:
         """``"c"`` or ``"python"``."""
-        name: str = self.engine.backend.NAME
+        name: Literal["c", "python"] = self.engine.backend.NAME
         return name
 
     @property
-    def durability(self) -> str:
+    def durability(self) -> Durability:
         """``"none"``, ``"data"`` or ``"full"``."""
         return self.engine.durability
 
@@ -134,7 +144,9 @@ class FileStore(RecordStore):
         return drawn
 
 
-def open_store(place: Any, **options: Any) -> SessionStore:
+def open_store(
+    place: StorePath | SessionStore, **options: Unpack[FileStoreOptions]
+) -> SessionStore:
     """
     A store as it is; of the path of a directory a `FileStore`.
 

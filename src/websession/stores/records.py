@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from ..engine import Draft, Engine, Limits
+    from ..options import SerializerName
     from ..record import SessionInfo
     from .recall import Recalled
 
@@ -94,8 +95,8 @@ class RecordStore(SessionStore):
         self,
         engine: Engine,
         *,
-        serializer: str | serializers.Serializer = "pickle",
-        also_accept: Sequence[str | serializers.Serializer] = (),
+        serializer: SerializerName | serializers.Serializer = "pickle",
+        also_accept: Sequence[SerializerName | serializers.Serializer] = (),
         max_size: int = 1 << 20,
     ) -> None:
         check_max_size(max_size)

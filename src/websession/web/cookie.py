@@ -4,6 +4,10 @@ The cookie that carries the session ID.
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..options import SameSite
+
 __all__ = ["SessionCookie", "check_id_chars"]
 
 _BASE_NAME = "websession"
@@ -51,7 +55,7 @@ class SessionCookie:
         name: str | None = None,
         *,
         secure: bool | None = True,
-        same_site: str = "Lax",
+        same_site: SameSite = "Lax",
         path: str = "/",
         domain: str | None = None,
         max_age: int | None = None,

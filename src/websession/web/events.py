@@ -13,11 +13,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
 
+    from ..options import EventName
+
 __all__ = ["SessionEvent", "is_logged", "log_event"]
 
 # By logging's numbers, since its import takes milliseconds.
 _DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40
-_LEVELS = {
+_LEVELS: dict[EventName, int] = {
     "load": _DEBUG,
     "create": _INFO,
     "renew": _INFO,
@@ -64,7 +66,7 @@ class SessionEvent:
 
     __slots__ = ("detail", "handle", "name")
 
-    def __init__(self, name: str, handle: str, detail: str = "") -> None:
+    def __init__(self, name: EventName, handle: str, detail: str = "") -> None:
         self.name = name
         self.handle = handle
         self.detail = detail
@@ -73,7 +75,7 @@ class SessionEvent:
         return f"SessionEvent({self.name!r}, {self.handle!r}, {self.detail!r})"
 
 
-def is_logged(name: str) -> bool:
+def is_logged(name: EventName) -> bool:
     """Whether `log_event` would write an event of this name anywhere."""
     level = _LEVELS[name]
     if "logging" not in modules and level < _WARNING:

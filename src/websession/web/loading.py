@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
+    from ..options import EventName
     from ..record import SessionRecord
     from .manager import SessionManager
 
@@ -136,7 +137,7 @@ class LoadedContents:
         self._manager.emit("unknown-id", self._id, "it has a new ID")
 
     def _failed(
-        self, event: str, session_id: str, error: SessionException
+        self, event: EventName, session_id: str, error: SessionException
     ) -> None:
         self._ended = error
         self._to_browser = CLEAR

@@ -14,10 +14,14 @@ from .events import SessionEvent, is_logged, log_event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from typing_extensions import Unpack
+
+    from ..options import EventName, StorePath, WebOptions
+
+    Sessions = StorePath | SessionStore | WebSession
 
 __all__ = [
     "SessionManager",
@@ -66,18 +70,13 @@ class SessionManager:
 
     def __init__(
         self,
-        sessions: WebSession
-        | SessionStore
-        | str
-        | bytes
-        | os.PathLike[str]
-        | os.PathLike[bytes],
+        sessions: Sessions,
         *,
         cookie: SessionCookie | None = None,
         touch_interval: float | None = None,
         grace: float = 10.0,
         on_event: Callable[[SessionEvent], object] = log_event,
-        **options: Any,
+        **options: Unpack[WebOptions],
     ) -> None:
         self.sessions = as_websession(sessions, options)
         check_id_chars(self.sessions.session_id_chars)
@@ -132,7 +131,7 @@ class SessionManager:
         return now - stored >= interval
 
     def emit(
-        self, name: str, session_id: str | None, detail: str = ""
+        self, name: EventName, session_id: str | None, detail: str = ""
     ) -> None:
         """Tells the hook; see `SessionEvent`. None: not stored yet."""
         if self._on_event is log_event and not is_logged(name):
