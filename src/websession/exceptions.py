@@ -12,6 +12,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 __all__ = [
     "BadSessionId",
@@ -122,7 +123,7 @@ class SessionExpired(SessionException):
         session_data: what it held.
     """
 
-    def __init__(self, timestamp: float, session_data: object) -> None:
+    def __init__(self, timestamp: float, session_data: Any) -> None:
         super().__init__(timestamp, session_data)
         self.timestamp = timestamp
         self.session_data = session_data

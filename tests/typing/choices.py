@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import websession
-from websession import FileStore, WebSession
+from websession import FileStore, SessionExpired, WebSession
 from websession.options import FileStoreOptions, WebOptions
 from websession.web import SessionCookie, SessionEvent, SessionManager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal
+    from typing import Any, Literal
 
     from _typeshed.wsgi import WSGIApplication
     from typing_extensions import Unpack, assert_type
@@ -84,3 +84,9 @@ def of_events(event: SessionEvent) -> bool:
     if event.name == "hijacked":  # type: ignore[comparison-overlap]
         return False
     return event.name == "hijack"
+
+
+def what_has_expired(error: SessionExpired) -> str:
+    assert_type(error.session_data, Any)
+    name: str = error.session_data["name"]
+    return name
