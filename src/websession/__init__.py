@@ -84,14 +84,16 @@ def _after_fork() -> None:
 os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
 
-def __getattr__(name: str) -> object:
-    # Not everybody needs these, and threading alone takes a millisecond.
-    if name == "CleanUpThread":
-        from .cleanup import CleanUpThread
+if not TYPE_CHECKING:  # or every misspelt name is one that may be there
 
-        return CleanUpThread
-    if name in ("FileStore", "MappingStore", "SessionStore"):
-        from . import stores
+    def __getattr__(name: str) -> object:
+        # Not everybody needs these, and threading alone takes a millisecond.
+        if name == "CleanUpThread":
+            from .cleanup import CleanUpThread
 
-        return getattr(stores, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return CleanUpThread
+        if name in ("FileStore", "MappingStore", "SessionStore"):
+            from . import stores
+
+            return getattr(stores, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,6 +33,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from re import Pattern
     from types import ModuleType
     from typing import Any
 
@@ -98,7 +99,7 @@ class WebSession:
         ValueError: a negative limit, a length below 1, unusable characters.
     """
 
-    session_id_re: Any
+    session_id_re: Pattern[str]
     serializer: Serializer | None
 
     def __init__(
@@ -689,19 +690,21 @@ class WebSession:
                 stacklevel=3,
             )
 
-    def __getattr__(self, name: str) -> Any:
-        # Compiled only for those who ask: importing re takes longer than
-        # a CGI request.
-        if name == "session_id_re":
-            import re
+    if not TYPE_CHECKING:  # or every misspelt name is one that may be there
 
-            self.session_id_re = re.compile(
-                rf"[{re.escape(self.session_id_chars)}]+\Z"
+        def __getattr__(self, name: str) -> Any:
+            # Compiled only for those who ask: importing re takes longer than
+            # a CGI request.
+            if name == "session_id_re":
+                import re
+
+                self.session_id_re = re.compile(
+                    rf"[{re.escape(self.session_id_chars)}]+\Z"
+                )
+                return self.session_id_re
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}"
             )
-            return self.session_id_re
-        raise AttributeError(
-            f"{type(self).__name__!r} object has no attribute {name!r}"
-        )
 
     def _other_length(self, session_id: object) -> str:
         """What is wrong with an ID that has nothing but another length."""

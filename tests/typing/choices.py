@@ -90,3 +90,9 @@ def what_has_expired(error: SessionExpired) -> str:
     assert_type(error.session_data, Any)
     name: str = error.session_data["name"]
     return name
+
+
+def names_that_are_not_there(ws: WebSession) -> None:
+    ws.retreiveSession("x")  # type: ignore[attr-defined]
+    assert websession.FileStor is None  # type: ignore[attr-defined]
+    assert ws.session_id_re.fullmatch("x")

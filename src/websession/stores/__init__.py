@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 __all__ = ["FileStore", "MappingStore", "SessionStore"]
 
 
-def __getattr__(name: str) -> object:
-    if name == "FileStore":
-        from .file import FileStore
+if not TYPE_CHECKING:  # or every misspelt name is one that may be there
 
-        return FileStore
-    if name == "MappingStore":
-        from .mapping import MappingStore
+    def __getattr__(name: str) -> object:
+        if name == "FileStore":
+            from .file import FileStore
 
-        return MappingStore
-    if name == "SessionStore":
-        from .base import SessionStore
+            return FileStore
+        if name == "MappingStore":
+            from .mapping import MappingStore
 
-        return SessionStore
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return MappingStore
+        if name == "SessionStore":
+            from .base import SessionStore
+
+            return SessionStore
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
