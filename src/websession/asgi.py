@@ -120,8 +120,8 @@ class SessionMiddleware:
         await self._app(scope, receive, send)
 
     async def _prepare(self, session: Session) -> None:
-        if not self.manager.is_quick and session.has_cookie:
-            await in_thread(session.load)
+        if not self.manager.is_quick and session._has_cookie:
+            await in_thread(session._ensure_loaded)
 
     async def _answer(
         self, scope: Scope, receive: Receive, send: Send
@@ -131,7 +131,7 @@ class SessionMiddleware:
         )
         answer = _Answer(session, send)
         hold = None
-        if self._lock_timeout is not None and session.has_cookie:
+        if self._lock_timeout is not None and session._has_cookie:
             hold = Hold(session, self._lock_timeout, _label(scope))
             answer.hold = hold
         try:
@@ -194,7 +194,7 @@ class _Answer:
         except refusal.REFUSED as error:
             await self.refuse(error)
             return
-        if self._session.concerns(is_made=False):
+        if self._session._concerns(is_made=False):
             if not self._session.accessed and _has_length(message):
                 # Its body comes at once: whether that is all tells if the
                 # session can still be used.
@@ -220,14 +220,14 @@ class _Answer:
         message, self._start = self._start, None
         if message is None:
             return
-        if self._session.concerns(is_made):
+        if self._session._concerns(is_made):
             message = self._with_session(message)
         await self._send(message)
 
     async def _finish(self, is_made: bool) -> None:
         self._is_over, session = True, self._session
-        if not session.finish_at_once(is_made):
-            await in_thread(lambda: session.finish(is_made, ()))
+        if not session._finish_at_once(is_made):
+            await in_thread(lambda: session._finish(is_made, ()))
 
     async def end(self) -> None:
         """The application has returned."""
@@ -239,7 +239,7 @@ class _Answer:
         session = self._session
         try:
             # Emptied: ended, as Starlette's users expect.
-            if not session.is_emptied and session.commit_at_once():
+            if not session._is_emptied and session._commit_at_once():
                 return
             await in_thread(lambda: _store(session))
         finally:
@@ -252,7 +252,7 @@ class _Answer:
             for name, value in message.get("headers", ())
         ]
         session = self._session
-        cookie = session.cookie() if session.accessed else None
+        cookie = session._cookie() if session.accessed else None
         headers = with_session(headers, cookie)
         encoded = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
@@ -299,8 +299,8 @@ def _has_length(message: Message) -> bool:
 
 
 def _store(session: Session) -> None:
-    session.end_if_empty()
-    session.commit()
+    session._end_if_empty()
+    session._commit()
 
 
 class _Environ(Mapping[str, "Any"]):

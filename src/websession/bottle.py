@@ -118,7 +118,7 @@ class SessionPlugin:
 
             def start(status: Any, headers: Any, exc_info: Any = None) -> Any:
                 if exc_info is not None and self._discarded not in environ:
-                    session.discard()  # a hook's; 0.12 does not tell
+                    session._discard()  # a hook's; 0.12 does not tell
                 return start_response(status, headers, exc_info)
 
             # Bottle's own is a file to the middleware too then.
@@ -172,13 +172,13 @@ class SessionPlugin:
         try:
             result = _called(callback, args, kwargs)
         except bottle.HTTPResponse:
-            session.end_if_empty()
+            session._end_if_empty()
             raise
         except Exception:
-            session.discard()
+            session._discard()
             bottle.request.environ[self._discarded] = True
             raise
-        session.end_if_empty()
+        session._end_if_empty()
         return result
 
 
@@ -231,16 +231,16 @@ def _finish(session: Session, result: Any) -> Any:
     is_response = isinstance(result, bottle.HTTPResponse)
     body = result.body if is_response else result
     is_whole = _is_made(body)
-    session.end_if_empty()
+    session._end_if_empty()
     try:
-        session.commit(is_last=is_whole)
+        session._commit(is_last=is_whole)
     except refusal.REFUSED as error:
         answer = refusal.of(error)
         headers = dict(answer.headers)
         return bottle.HTTPResponse(answer.body, answer.status, **headers)
-    if session.concerns(is_whole):
+    if session._concerns(is_whole):
         response = result if is_response else bottle.response
-        cookie = session.cookie() if session.accessed else None
+        cookie = session._cookie() if session.accessed else None
         headers = to_set(
             response.get_header("Vary"),
             response.get_header("Cache-Control"),
@@ -252,7 +252,7 @@ def _finish(session: Session, result: Any) -> Any:
             response.add_header("Set-Cookie", cookie)
     if is_whole:
         return result
-    body = Body(body, lambda: session.finish(apart_from=()))
+    body = Body(body, lambda: session._finish(apart_from=()))
     if not is_response:
         return body
     result.body = body

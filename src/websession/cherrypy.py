@@ -155,7 +155,7 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
     def _exists(self) -> bool:
         self._is_stored = True
         self._open()
-        self._data.load()
+        self._data._ensure_loaded()
         return not self._data.new
 
     def _regenerate(self) -> None:
@@ -176,9 +176,9 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
         """Stores what changed, merged with what others stored."""
         session = self._data
         try:
-            session.end_if_empty()
+            session._end_if_empty()
             session.sent = None if self._is_stored else self.id
-            session.commit()
+            session._commit()
         except refusal.REFUSED as error:
             answer = refusal.of(error)
             raise cherrypy.HTTPError(
@@ -197,7 +197,7 @@ class WebSessionStorage(cherrypy_sessions.Session):  # type: ignore[misc]
             self._say_headers()
 
     def _tell_browser(self, session: Any) -> None:
-        response, told = cherrypy.serving.response, session.for_browser()
+        response, told = cherrypy.serving.response, session._for_browser()
         name = _cookie_name()
         is_stored = told != "" and (self._is_stored or bool(told))
         if not is_stored and (told == "" or self.missing):

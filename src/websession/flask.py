@@ -108,7 +108,7 @@ class FlaskSession(DictSession, SessionMixin):  # type: ignore[misc, override]
         self._was_permanent = self.permanent
 
     @property
-    def is_permanent_no_more(self) -> bool:
+    def _is_permanent_no_more(self) -> bool:
         """
         Whether the session was permanent when it was loaded and is not now, so
         that the browser has a cookie that outlasts it.
@@ -128,7 +128,7 @@ class FlaskSession(DictSession, SessionMixin):  # type: ignore[misc, override]
         self._is_forced = value
 
     @property
-    def current_id(self) -> str | None:
+    def _current_id(self) -> str | None:
         """The ID, unless the browser has a newer one by now."""
         return None if self._read_only else self.id
 
@@ -249,27 +249,27 @@ class WebSessionInterface(SessionInterface):
         # A file is passed through; other streams may still use it.
         is_made = not response.is_streamed or response.direct_passthrough
         if not session.accessed:
-            session.commit()
+            session._commit()
             _finish_with(response, session, is_made)
-            if session.concerns(is_made):
+            if session._concerns(is_made):
                 response.vary.add("Cookie")
             return
         # An application that calls every session permanent, before it knows
         # the visitor, stores nothing yet.
-        session.end_if_empty(*_NOTHING)
-        renews_cookie = session.is_permanent_no_more or (
+        session._end_if_empty(*_NOTHING)
+        renews_cookie = session._is_permanent_no_more or (
             session.permanent and self.should_set_cookie(app, session)
         )
         try:
-            session.commit()
+            session._commit()
         except refusal.REFUSED as error:
             _refuse(response, error)
             return
         _finish_with(response, session, is_made)
         response.vary.add("Cookie")
-        session_id = session.for_browser()
+        session_id = session._for_browser()
         if session_id is None and renews_cookie:
-            session_id = session.current_id
+            session_id = session._current_id
         if session_id is not None:
             self._tell_browser(app, session, response, session_id)
 
@@ -312,7 +312,7 @@ def _finish_with(
     """
 
     def end() -> None:
-        session.finish(is_made, _NOTHING)
+        session._finish(is_made, _NOTHING)
 
     if not is_made:
         response.response = Body(response.response, end)

@@ -138,19 +138,19 @@ class WebSessionFactory:
 def _finish(session: PyramidSession, response: Any, environ: Any) -> None:
     body = response.app_iter
     is_whole = is_made(body) or is_file(body, environ)
-    session.end_if_empty()
+    session._end_if_empty()
     try:
-        session.commit(is_last=is_whole)
+        session._commit(is_last=is_whole)
     except refusal.REFUSED as error:
         answer = refusal.of(error)
         response.status = answer.status
         response.body = answer.body
         response.headers.update(answer.headers)
         return
-    if session.concerns(is_whole):
-        cookie = session.cookie() if session.accessed else None
+    if session._concerns(is_whole):
+        cookie = session._cookie() if session.accessed else None
         response.headerlist = with_session(response.headerlist, cookie)
     if not is_whole:
         length = response.content_length  # which the next line drops
-        response.app_iter = Body(body, lambda: session.finish(apart_from=()))
+        response.app_iter = Body(body, lambda: session._finish(apart_from=()))
         response.content_length = length

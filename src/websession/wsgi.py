@@ -107,7 +107,7 @@ class SessionMiddleware:
         answer = _Answer(session, environ, start_response)
         if self._lock_timeout is not None:
             try:
-                session.lock(self._lock_timeout, _label(environ))
+                session._lock(self._lock_timeout, _label(environ))
             except SessionLocked as error:
                 return answer.refuse(error)
         try:
@@ -117,7 +117,7 @@ class SessionMiddleware:
                 # first piece of its body.
                 return _Body(answer, body)
         except BaseException:
-            session.unlock()
+            session._unlock()
             raise
         return answer.send(body)
 
@@ -175,12 +175,12 @@ class _Answer:
             raise AssertionError("start_response was not called")
         session = self._session
         try:
-            session.commit(is_made)
+            session._commit(is_made)
         finally:
-            session.unlock()
+            session._unlock()
         status, headers = self.held
-        if session.concerns(is_made):
-            cookie = session.cookie() if session.accessed else None
+        if session._concerns(is_made):
+            cookie = session._cookie() if session.accessed else None
             headers = with_session(headers, cookie)
         self._write = self._start_response(status, headers)
 
@@ -194,7 +194,7 @@ class _Answer:
             pieces: of it, if it has begun to give them.
         """
         if self._write is not None:
-            return Body(body, self._session.finish)
+            return Body(body, self._session._finish)
         is_whole = is_made(body) or is_file(body, self._environ)
         try:
             self._begin(is_whole)
@@ -204,7 +204,7 @@ class _Answer:
         except BaseException:
             close(body)
             raise
-        return body if is_whole else Body(body, self._session.finish, pieces)
+        return body if is_whole else Body(body, self._session._finish, pieces)
 
     def refuse(self, error: SessionException) -> list[bytes]:
         """Answers in the place of the application."""
@@ -214,7 +214,7 @@ class _Answer:
 
     def end(self) -> None:
         """Whatever became of it."""
-        self._session.unlock()
+        self._session._unlock()
 
 
 class _Body:

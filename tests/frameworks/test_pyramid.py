@@ -128,8 +128,8 @@ def test_it_is_what_pyramid_asks_for(make_store):
     assert isinstance(session.created, int)
     assert session.new
     session["a"] = 1
-    session.commit()
-    cookie = session.cookie().partition(";")[0]
+    session._commit()
+    cookie = session._cookie().partition(";")[0]
     again = factory(Request.blank("/", headers={"Cookie": cookie}))
     assert not again.new
 

@@ -1457,7 +1457,7 @@ MUTATIONS = [
     Mutation(
         "a body that is made later says no Vary",
         "src/websession/web/session.py",
-        "return self.accessed or (not is_made and self.has_cookie)",
+        "return self.accessed or (not is_made and self._has_cookie)",
         "return self.accessed",
         "tests/web/test_wsgi.py",
     ),
@@ -1642,7 +1642,7 @@ MUTATIONS = [
         "an exception keeps the lock, under WSGI",
         "src/websession/wsgi.py",
         "        except BaseException:\n"
-        "            session.unlock()\n"
+        "            session._unlock()\n"
         "            raise\n"
         "        return answer.send(body)",
         "        except BaseException:\n"
@@ -1660,10 +1660,10 @@ MUTATIONS = [
     Mutation(
         "what cannot be stored keeps the lock, under WSGI",
         "src/websession/wsgi.py",
-        "            session.commit(is_made)\n"
+        "            session._commit(is_made)\n"
         "        finally:\n"
-        "            session.unlock()",
-        "            session.commit(is_made)\n"
+        "            session._unlock()",
+        "            session._commit(is_made)\n"
         "        finally:\n"
         "            pass",
         "tests/web/test_wsgi.py",
@@ -1672,7 +1672,7 @@ MUTATIONS = [
         "what cannot be read keeps the lock",
         "src/websession/web/loading.py",
         "        except BaseException:\n"
-        "            self.unlock()\n"
+        "            self._unlock()\n"
         "            raise",
         "        except BaseException:\n            raise",
         "tests/web/test_wsgi.py",
@@ -1932,7 +1932,7 @@ MUTATIONS = [
     Mutation(
         "Bottle stores what came before an exception",
         "src/websession/bottle.py",
-        "            session.discard()\n",
+        "            session._discard()\n",
         "            pass\n",
         BOTTLE,
     ),
@@ -2093,15 +2093,15 @@ MUTATIONS = [
     Mutation(
         "every body with a length is there, under ASGI",
         "src/websession/asgi.py",
-        "        if self._session.concerns(is_made):\n",
-        "        if self._session.concerns(True):\n",
+        "        if self._session._concerns(is_made):\n",
+        "        if self._session._concerns(True):\n",
         ASGI,
     ),
     Mutation(
         "a body with a length may always use the session, under ASGI",
         "src/websession/asgi.py",
-        "        if self._session.concerns(is_made):\n",
-        "        if self._session.concerns(False):\n",
+        "        if self._session._concerns(is_made):\n",
+        "        if self._session._concerns(False):\n",
         ASGI,
     ),
     Mutation(
@@ -2662,7 +2662,7 @@ MUTATIONS = [
     Mutation(
         "a cookie that came back is warned of",
         "src/websession/web/contents.py",
-        " and not self.has_cookie:",
+        " and not self._has_cookie:",
         ":",
         "tests/web/test_plainhttp.py",
     ),

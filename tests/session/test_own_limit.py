@@ -179,8 +179,8 @@ def visitor(make_session):
         header = "; ".join(f"{key}={value}" for key, value in browser.items())
         session = Session(manager, {"HTTP_COOKIE": header})
         result = change(session)
-        session.commit()
-        sent = session.cookie()
+        session._commit()
+        sent = session._cookie()
         if sent is not None:
             key, _, value = sent.partition(";")[0].partition("=")
             browser[key] = value

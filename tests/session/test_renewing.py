@@ -664,8 +664,8 @@ class Browser:
 
     def end(self, session):
         """Commits; what of the cookie is told to the browser."""
-        session.commit()
-        told = session.for_browser()
+        session._commit()
+        told = session._for_browser()
         if told is not None:
             self.cookie = f"sid={told}" if told else ""
         return told
@@ -737,19 +737,19 @@ def test_a_late_request_gets_an_empty_session(browser, events):
         lambda session: session.clear(),
         lambda session: session.regenerate(),
         lambda session: session.update(a=1),
-        lambda session: session.end_if_empty(),
+        lambda session: session._end_if_empty(),
         lambda session: setattr(session, "idle", 5),
-        lambda session: session.lock(1),
+        lambda session: session._lock(1),
     ],
 )
 def test_a_late_request_changes_neither_session_nor_cookie(browser, use):
     late = log_in(browser)
     session = late.begin()
     use(session)
-    session.end_if_empty()
-    assert session.commit_at_once() in (True, False)
+    session._end_if_empty()
+    assert session._commit_at_once() in (True, False)
     assert late.end(session) is None
-    session.unlock()
+    session._unlock()
     assert browser.contents() == {"cart": [1], "user": "ann"}
     with pytest.raises(SessionRenewed):
         late.begin().atomically(lambda data: data.update(a=1))
@@ -869,7 +869,7 @@ def test_what_is_too_large_leaves_the_old_id(root, backend):
     session.regenerate()
     session["b"] = "x" * 200
     with pytest.raises(SessionTooLarge):
-        session.commit()
+        session._commit()
     assert browser.contents() == {"a": 1}
     # Nor if it is what others stored that makes it so.
     session, other = browser.begin(), browser.another()
@@ -877,7 +877,7 @@ def test_what_is_too_large_leaves_the_old_id(root, backend):
     session.regenerate()
     other.store(c="y" * 110)
     with pytest.raises(SessionTooLarge):
-        session.commit()
+        session._commit()
     assert browser.contents() == {"a": 1, "c": "y" * 110}
     assert manager.sessions.countSessions() == 1
 

@@ -7,7 +7,12 @@ from pathlib import Path
 import websession
 from websession import FileStore, SessionExpired, WebSession
 from websession.options import FileStoreOptions, WebOptions
-from websession.web import SessionCookie, SessionEvent, SessionManager
+from websession.web import (
+    Session,
+    SessionCookie,
+    SessionEvent,
+    SessionManager,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +97,8 @@ def what_has_expired(error: SessionExpired) -> str:
     return name
 
 
-def names_that_are_not_there(ws: WebSession) -> None:
+def names_that_are_not_there(ws: WebSession, session: Session) -> None:
     ws.retreiveSession("x")  # type: ignore[attr-defined]
     assert websession.FileStor is None  # type: ignore[attr-defined]
+    session.commit()  # type: ignore[attr-defined]
     assert ws.session_id_re.fullmatch("x")

@@ -140,8 +140,8 @@ def test_ids_of_all_that_a_cookie_can_carry():
     for _ in range(20):
         session = Session(manager, {"wsgi.url_scheme": "https"})
         session["a"] = 1
-        session.commit()
-        pair = session.cookie().partition("; ")[0]
+        session._commit()
+        pair = session._cookie().partition("; ")[0]
         again = Session(
             manager,
             {"wsgi.url_scheme": "https", "HTTP_COOKIE": f"b=1; {pair}; c=2"},

@@ -266,8 +266,8 @@ def test_an_untouched_set_does_not_undo_what_another_request_took_away(
     slow["seen"] = 1
     revoking = request_of(manager, session_id)
     revoking["roles"].remove(3)
-    revoking.commit()
-    slow.commit()
+    revoking._commit()
+    slow._commit()
     assert manager.sessions.retrieveSession(session_id) == {
         "roles": {11},
         "seen": 1,
@@ -296,6 +296,6 @@ def test_a_session_that_was_changed_is_modified(manager, base, mine):
     session = request_of(manager, session_id)
     session["key"] = trip(mine)
     assert session.modified
-    session.commit()
+    session._commit()
     stored = manager.sessions.retrieveSession(session_id)["key"]
     assert not is_change(stored, mine)

@@ -22,6 +22,7 @@ from websession import (
 )
 from websession.ids import handle
 from websession.web import Session, SessionCookie, SessionManager
+from websession.web.dictsession import DictSession
 
 
 class Visitor:
@@ -41,8 +42,8 @@ class Visitor:
 
     def end(self, session):
         """The response: the cookie is kept, or thrown away."""
-        session.commit()
-        header = session.cookie()
+        session._commit()
+        header = session._cookie()
         if header is not None:
             value = header.partition(";")[0]
             self.cookie = "" if "Max-Age=0" in header else value
@@ -116,8 +117,8 @@ def test_an_unused_session_is_not_looked_at(visitor, events, monkeypatch):
     visitor.store(user="ann")
     session = visitor.begin()
     monkeypatch.setattr(visitor.manager.sessions, "_store", None)
-    session.commit()
-    assert session.cookie() is None
+    session._commit()
+    assert session._cookie() is None
     assert not session.accessed
     assert repr(session) == "<Session, not loaded>"
 
@@ -253,7 +254,7 @@ def test_a_late_change_is_seen_and_stored_at_the_end(visitor, begun, caplog):
     begun["a"] = 2
     assert dict(begun) == {"a": 2, "list": [1]}
     assert visitor.contents() == {"a": 1, "list": [1]}
-    begun.finish()
+    begun._finish()
     assert visitor.contents() == {"a": 2, "list": [1]}
     assert warnings(caplog) == []
 
@@ -261,7 +262,7 @@ def test_a_late_change_is_seen_and_stored_at_the_end(visitor, begun, caplog):
 def test_a_late_change_is_merged(visitor, begun):
     visitor.store(b=2)
     begun["a"] = 3
-    begun.finish()
+    begun._finish()
     assert visitor.contents() == {"a": 3, "b": 2, "list": [1]}
 
 
@@ -271,20 +272,20 @@ def test_what_was_stored_at_first_is_not_stored_again(visitor, at_once):
     session = visitor.begin()
     session["a"] = 2
     if at_once:
-        session.commit_at_once()
+        session._commit_at_once()
     visitor.end(session)
     visitor.store(a=3)
     assert session["a"] == 2
-    session.finish()
+    session._finish()
     assert visitor.contents() == {"a": 3}
     session = visitor.begin()
     session["a"] = 4
     if at_once:
-        session.commit_at_once()
+        session._commit_at_once()
     visitor.end(session)
     session["b"] = 5
     visitor.store(a=6)
-    session.finish()
+    session._finish()
     assert visitor.contents() == {"a": 6, "b": 5}
 
 
@@ -294,7 +295,7 @@ def test_a_late_change_inside_of_what_was_taken_out_is_stored(visitor):
     taken = session["list"]
     visitor.end(session)
     taken.append(2)
-    session.finish()
+    session._finish()
     assert visitor.contents() == {"list": [1, 2]}
 
 
@@ -304,14 +305,14 @@ def test_the_first_use_may_be_late(visitor, clock):
     session = visitor.begin()
     visitor.end(session)
     assert session["a"] == 1
-    session.finish()
+    session._finish()
     clock.move(1000)
     assert visitor.contents() == {"a": 1}, "it was used, so it lasts"
 
 
 def test_a_use_after_a_whole_body_counts(visitor, begun):
     begun["a"] = 2
-    begun.finish(is_made=True)
+    begun._finish(is_made=True)
     assert visitor.contents()["a"] == 2
 
 
@@ -321,7 +322,7 @@ def test_what_has_no_cookie_by_then_is_not_stored(manager, visitor, caplog):
     session["a"] = 1
     session.atomically(lambda data: {**data, "b": 2})
     assert dict(session) == {"a": 1, "b": 2}
-    session.finish()
+    session._finish()
     assert manager.sessions.countSessions() == 0
     assert warnings(caplog) == [
         "a new session: what was changed after its response had begun is not "
@@ -335,7 +336,7 @@ def test_a_late_new_id_is_none_and_stores_nothing(visitor, begun, caplog):
     begun.regenerate()
     begun.atomically(lambda data: {**data, "root": True})
     assert begun["user"] == "ann"
-    begun.finish()
+    begun._finish()
     assert begun.id == session_id
     assert visitor.contents() == {"a": 1, "list": [1]}
     about = f"session {handle(session_id).decode()}: what was changed after "
@@ -348,13 +349,13 @@ def test_a_late_log_out_is_at_once(manager, visitor, begun):
     begun.invalidate()
     assert manager.sessions.countSessions() == 0
     assert dict(begun) == {}
-    begun.finish()
+    begun._finish()
     assert visitor.contents() == {}
 
 
 def test_what_is_emptied_late_ends_if_it_would_have(manager, begun, caplog):
     begun.clear()
-    begun.finish(apart_from=())
+    begun._finish(apart_from=())
     assert manager.sessions.countSessions() == 0
     assert warnings(caplog) == []
 
@@ -363,7 +364,7 @@ def test_a_late_atomic_change_is_stored_at_once(visitor, begun, caplog):
     for n in 2, 3:
         begun.atomically(lambda data, n=n: {**data, "a": n})
         assert visitor.contents()["a"] == n
-        begun.finish()
+        begun._finish()
     assert warnings(caplog) == []
 
 
@@ -371,19 +372,19 @@ def test_a_late_limit_is_stored_and_its_cookie_is_not(
     manager, visitor, begun, caplog
 ):
     begun.idle = 60
-    begun.finish()
+    begun._finish()
     assert manager.sessions.readSession(visitor.session_id, {}).idle == 60
     (text,) = warnings(caplog)
     assert text.endswith("does not change how long its cookie lasts")
 
 
 def test_a_change_after_the_end_is_a_warning(visitor, begun, caplog):
-    begun.finish()
+    begun._finish()
     assert warnings(caplog) == []
     for n in 2, 3:
         begun["a"] = n
         assert begun["a"] == n
-    begun.finish()
+    begun._finish()
     assert visitor.contents()["a"] == 1
     (text,) = warnings(caplog)
     assert text.endswith("is not stored: the response has ended")
@@ -392,7 +393,7 @@ def test_a_change_after_the_end_is_a_warning(visitor, begun, caplog):
 
 def test_what_cannot_be_kept_late_is_a_warning(visitor, begun, caplog):
     begun["odd"] = lambda: None
-    begun.finish()
+    begun._finish()
     (text,) = warnings(caplog)
     assert text.endswith("could not be stored")
     assert caplog.records[-1].exc_info is not None
@@ -405,7 +406,7 @@ def test_a_late_change_of_what_has_ended_is_a_warning(
     assert begun["a"] == 1
     manager.sessions.deleteSession(visitor.session_id)
     begun["a"] = 2
-    begun.finish()
+    begun._finish()
     assert manager.sessions.countSessions() == 0
     (text,) = warnings(caplog)
     assert text.endswith("is not stored: the session has ended")
@@ -418,7 +419,7 @@ def test_what_was_dropped_is_dropped_once(visitor, manager, events):
     manager.sessions.deleteSession(visitor.session_id)
     visitor.end(session)
     assert session["a"] == 2
-    session.finish()
+    session._finish()
     assert names(events).count("drop") == 1
 
 
@@ -428,12 +429,12 @@ def test_without_a_late_use_nothing_is_looked_at(visitor, monkeypatch, caplog):
     assert session["a"] == 1
     visitor.end(session)
     monkeypatch.setattr(visitor.manager, "dumps", None)
-    session.finish(is_made=True)
+    session._finish(is_made=True)
     assert caplog.records == []
     unused = visitor.begin()
-    unused.commit()
+    unused._commit()
     monkeypatch.setattr(visitor.manager.sessions, "_store", None)
-    unused.finish()
+    unused._finish()
 
 
 # Requests at the same time
@@ -512,8 +513,8 @@ def test_a_new_id_in_between_drops_the_change_and_keeps_the_cookie(
     login.regenerate()
     login["level"] = 2
     visitor.end(login)
-    slow.commit()
-    assert slow.cookie() is None
+    slow._commit()
+    assert slow._cookie() is None
     assert names(events)[-1] == "drop"
     assert visitor.contents() == {"user": "ann", "level": 2}
 
@@ -546,8 +547,8 @@ def test_without_grace_the_old_id_is_dead_at_once(visitor):
     slow["late"] = True
     login.regenerate(grace=0)
     visitor.end(login)
-    slow.commit()
-    assert "Max-Age=0" in slow.cookie()
+    slow._commit()
+    assert "Max-Age=0" in slow._cookie()
     assert visitor.contents() == {"user": "ann"}
 
 
@@ -669,8 +670,8 @@ def test_an_atomic_change_of_a_renewed_session_is_refused(visitor):
         one.atomically(add_one)
     with pytest.raises(SessionRenewed):
         late.atomically(add_one)
-    one.commit()
-    assert one.cookie() is None
+    one._commit()
+    assert one._cookie() is None
     assert visitor.contents() == {"n": 1}
 
 
@@ -740,8 +741,8 @@ def test_two_log_ins_at_once_give_one_session(manager, visitor):
         session["user"] = "ann"
         session.regenerate()
     visitor.end(one)
-    other.commit()
-    assert other.cookie() is None
+    other._commit()
+    assert other._cookie() is None
     assert visitor.contents() == {"a": 1, "user": "ann"}
     assert manager.sessions.countSessions() == 1
 
@@ -819,8 +820,8 @@ def test_of_several_cookies_the_living_one_counts(visitor):
         session = visitor.begin(HTTP_COOKIE=header)
         assert dict(session) == {"a": 1}
         assert session.ended is None
-        session.commit()
-        assert session.cookie() is None
+        session._commit()
+        assert session._cookie() is None
 
 
 def test_an_expired_session_hands_over_what_it_held(visitor, clock, events):
@@ -885,13 +886,13 @@ def test_what_cannot_be_kept_is_refused_before_anything_is_written(
     session["b"] = [object()]
     session.regenerate()
     with pytest.raises(TypeError, match=r"data\['b'\]\[0\]"):
-        session.commit()
+        session._commit()
     assert file_of(root, visitor.session_id).read_bytes() == old
     assert visitor.contents() == {"a": 1}
     session = Visitor(SessionManager(store)).begin()
     session["b"] = object()
     with pytest.raises(TypeError, match=r"data\['b'\]"):
-        session.commit()
+        session._commit()
     assert len(session_files(root)) == 1
 
 
@@ -1064,13 +1065,13 @@ def test_a_locked_session_is_the_latest(visitor):
     visitor.store(n=1)
     first, second = visitor.begin(), visitor.begin()
     assert second["n"] == 1
-    first.lock(5)
+    first._lock(5)
     first["n"] += 1
-    first.commit()
-    first.unlock()
-    second.lock(5)
+    first._commit()
+    first._unlock()
+    second._lock(5)
     assert second["n"] == 2
-    second.unlock()
+    second._unlock()
 
 
 def test_a_lock_names_its_holder(root, make_session):
@@ -1080,26 +1081,26 @@ def test_a_lock_names_its_holder(root, make_session):
     visitor = Visitor(manager)
     visitor.store(n=1)
     session = visitor.begin()
-    session.lock(5, "GET /slow")
+    session._lock(5, "GET /slow")
 
     def try_it(number):
         other = visitor.begin()
         try:
-            other.lock(0.05)
+            other._lock(0.05)
         except SessionLocked as error:
             return str(error)
         return "no exclusion"
 
     (message,) = in_processes(1, try_it)
     assert "GET /slow" in message
-    session.unlock()
+    session._unlock()
     assert in_processes(1, try_it) == ["no exclusion"]
 
 
 def test_without_a_session_there_is_nothing_to_lock(visitor):
     session = visitor.begin()
-    session.lock(1)
-    session.unlock()
+    session._lock(1)
+    session._unlock()
     assert not session.accessed
 
 
@@ -1165,7 +1166,7 @@ def test_no_event_and_no_log_line_shows_an_id(root, caplog, clock):
     slow["b"] = 2
     session.regenerate()
     visitor.end(session)
-    slow.commit()
+    slow._commit()
     seen.append(visitor.session_id)
     visitor.begin(HTTP_COOKIE=f"__Host-websession={KNOWN}").get("a")
     clock.move(61)
@@ -1195,6 +1196,25 @@ def test_a_hook_that_fails_fails_alone(root, caplog):
     visitor.store(a=1)
     assert visitor.contents() == {"a": 1}
     assert "the hook for session events failed" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [Session, DictSession])
+def test_an_editor_offers_only_what_an_application_may_use(manager, kind):
+    offered = {name for name in dir(kind(manager, {})) if name[0] != "_"}
+    assert sorted(offered - set(dir(dict))) == [
+        "accessed",
+        "atomically",
+        "created",
+        "ended",
+        "id",
+        "idle",
+        "invalidate",
+        "keep_alive",
+        "modified",
+        "new",
+        "regenerate",
+        "stored",
+    ]
 
 
 def test_no_repr_shows_an_id_or_a_value(visitor, events):

@@ -152,7 +152,7 @@ def test_a_change_is_what_it_is_to_a_dict(opened, change):
     assert change(session) == change(plain)
     assert dict(session) == plain
     assert list(session) == list(plain)
-    session.commit()
+    session._commit()
     assert opened.stored() == plain
 
 

@@ -841,11 +841,11 @@ def test_the_lock_is_given_back_when_the_session_cannot_be_read(root, backend):
     path = file_of(root, session_id)
     manager = SessionManager(ws, cookie=SessionCookie("sid", secure=False))
     session = Session(manager, {"HTTP_COOKIE": f"sid={session_id}"})
-    session.load()
+    session._ensure_loaded()
     path.rename(path.with_name("aside"))
     path.mkdir()
     with pytest.raises(SessionStoreError):
-        session.lock(0)
+        session._lock(0)
 
     def lock():
         with ws.lockSession(session_id, timeout=0):

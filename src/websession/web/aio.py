@@ -85,7 +85,7 @@ class Hold:
     ) -> None:
         error = None
         try:
-            self._session.lock(self._timeout, self._label)
+            self._session._lock(self._timeout, self._label)
         except Exception as failure:
             error = failure
         try:
@@ -94,7 +94,7 @@ class Hold:
             self.release()  # the loop was closed meanwhile
         if error is None:
             self._over.wait()
-            self._session.unlock()
+            self._session._unlock()
 
 
 def _settle(ready: asyncio.Future[None], error: Exception | None) -> None:
@@ -131,7 +131,7 @@ class AsyncSession(DictSession):
                 ``lock_timeout``.
         """
         if self._data is None:
-            await in_thread(self.load)
+            await in_thread(self._ensure_loaded)
 
     def mark_accessed(self) -> None:
         """

@@ -24,15 +24,16 @@ __all__ = ["Contents"]
 
 class Contents(LoadedContents):
     """
-    Loads, merges and stores; `Session` is what applications see of it.
+    Loads, merges and stores; `Session` is what applications see of it. What
+    adapters call has an underscore, so that no editor offers it to them.
     """
 
-    def commit(self, is_last: bool = False) -> None:
+    def _commit(self, is_last: bool = False) -> None:
         """
         Stores what changed. To be called once, before the first header leaves.
 
         Args:
-            is_last: whether `finish` will not be called.
+            is_last: whether `_finish` will not be called.
 
         Raises:
             MaxSessionCountExceeded: a new session is one too many.
@@ -68,27 +69,27 @@ class Contents(LoadedContents):
         self._manager.emit("drop", session_id, why)
         self._renew, self._is_spoilt = None, True
 
-    def finish(
+    def _finish(
         self,
         is_made: bool = False,
         apart_from: tuple[str, ...] | None = None,
     ) -> None:
         """
-        Stores what changed after `commit`, while the body was sent, if the
+        Stores what changed after `_commit`, while the body was sent, if the
         browser need not be told of it: a session that had no cookie by then
         gets none. To be called at the end of the body. Raises nothing, since
         the response is under way: what is lost is a warning.
 
         Args:
             is_made: whether the body was there before.
-            apart_from: None, or what `Session.end_if_empty` is to be given.
+            apart_from: None, or what `_end_if_empty` is to be given.
         """
-        if self.finish_at_once(is_made):
+        if self._finish_at_once(is_made):
             return
         self._phase = OVER
         try:
             if apart_from is not None:
-                self.end_if_empty(*apart_from)
+                self._end_if_empty(*apart_from)
             if self._id is not None:
                 self._save_or_drop()
                 if self._is_spoilt:
@@ -98,9 +99,9 @@ class Contents(LoadedContents):
         except Exception:
             self._warn("could not be stored", exc_info=True)
 
-    def finish_at_once(self, is_made: bool) -> bool:
+    def _finish_at_once(self, is_made: bool) -> bool:
         """
-        What `finish` does, if there is nothing to store or to say; otherwise
+        What `_finish` does, if there is nothing to store or to say; otherwise
         False, and nothing was done.
         """
         if self._has_more(is_made):
@@ -108,7 +109,7 @@ class Contents(LoadedContents):
         self._phase = OVER
         return True
 
-    def end_if_empty(self, *apart_from: str) -> None:
+    def _end_if_empty(self, *apart_from: str) -> None:
         """See `Session`."""
         raise NotImplementedError
 
@@ -125,7 +126,7 @@ class Contents(LoadedContents):
                 or self._differs()
                 or self._is_touch_due()
             )
-        except Exception:  # which `finish` is to tell
+        except Exception:  # which `_finish` is to tell
             return True
 
     def _differs(self) -> bool:
@@ -149,13 +150,13 @@ class Contents(LoadedContents):
             exc_info=exc_info,
         )
 
-    def commit_at_once(self) -> bool:
+    def _commit_at_once(self) -> bool:
         """
-        What `commit` does, if it takes no waiting for other processes or the
+        What `_commit` does, if it takes no waiting for other processes or the
         disk: for event loops.
 
         Returns:
-            False if it would: nothing was done, and `commit` is to be called
+            False if it would: nothing was done, and `_commit` is to be called
             where it may wait.
         """
         if not self._phase and self._is_done_at_once():
@@ -187,27 +188,27 @@ class Contents(LoadedContents):
         self._written()
         return True
 
-    def for_browser(self) -> str | None:
+    def _for_browser(self) -> str | None:
         """
-        What the browser is to know after `commit`: the ID, an empty string if
+        What the browser is to know after `_commit`: the ID, an empty string if
         it is to forget the one it has, None if nothing changes for it.
         """
         if self._to_browser == SET:
             return self._id
         return "" if self._to_browser == CLEAR else None
 
-    def cookie(self) -> str | None:
+    def _cookie(self) -> str | None:
         """
         The value of the ``Set-Cookie`` header that the response needs after
-        `commit`; None: none.
+        `_commit`; None: none.
         """
-        session_id = self.for_browser()
+        session_id = self._for_browser()
         if session_id is None:
             return None
         cookie = self._manager.cookie
         if session_id:
             # One that came back shows that browsers do send it.
-            if cookie.secure and not self._https and not self.has_cookie:
+            if cookie.secure and not self._https and not self._has_cookie:
                 from .plainhttp import warn_of_plain_http
 
                 warn_of_plain_http(self._env)

@@ -79,7 +79,7 @@ class LoadedContents:
         return bool(self._env.get("wsgi.url_scheme") == "https")
 
     @property
-    def has_cookie(self) -> bool:
+    def _has_cookie(self) -> bool:
         """Whether the request came with a cookie of our name."""
         header = self._env.get("HTTP_COOKIE")
         return bool(
@@ -169,21 +169,21 @@ class LoadedContents:
 
     # What adapters do with it
 
-    def load(self) -> None:
+    def _ensure_loaded(self) -> None:
         """Loads the session now, unless it is loaded."""
         if self._data is None:
             self._load()
 
-    def discard(self) -> None:
+    def _discard(self) -> None:
         """Forgets what this request changed: the next use loads it anew."""
         self._forget()
         self._data = self._to_browser = None
         self._is_changed = False
 
-    def lock(self, timeout: float, label: str = "") -> None:
+    def _lock(self, timeout: float, label: str = "") -> None:
         """
         Waits for exclusive use of the session among the requests that ask for
-        it, until `unlock`, and loads it anew. Does nothing where the cookie
+        it, until `_unlock`, and loads it anew. Does nothing where the cookie
         names no session.
 
         Args:
@@ -193,7 +193,7 @@ class LoadedContents:
         Raises:
             SessionLocked: not to be had within `timeout` seconds.
         """
-        self.load()
+        self._ensure_loaded()
         if self._id is None:
             return
         guard = self._manager.sessions.lockSession(self._id, timeout, label)
@@ -203,11 +203,11 @@ class LoadedContents:
         try:
             self._load()  # what the one before made of it
         except BaseException:
-            self.unlock()
+            self._unlock()
             raise
 
-    def unlock(self) -> None:
-        """Ends the exclusive use; does nothing if `lock` was not called."""
+    def _unlock(self) -> None:
+        """Ends the exclusive use; does nothing if `_lock` was not called."""
         guard, self._guard = self._guard, None
         if guard is not None:
             guard.__exit__(None, None, None)

@@ -15,7 +15,7 @@ from ..exceptions import (
 __all__ = ["REFUSED", "Refusal", "of"]
 
 REFUSED = (MaxSessionCountExceeded, SessionTooLarge)
-"""What `commit` raises that is not a fault of the system's."""
+"""What `_commit` of a session raises that is not a fault of the system's."""
 
 
 class Refusal:

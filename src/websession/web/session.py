@@ -207,7 +207,7 @@ class Session(Contents, MutableMapping[str, "Any"]):
             return self._is_changed
         return bool(self._data) if self._id is None else self._differs()
 
-    def concerns(self, is_made: bool) -> bool:
+    def _concerns(self, is_made: bool) -> bool:
         """
         Whether a response depends on the session: it was used, or the cookie
         came and it may be used when the body is made.
@@ -215,7 +215,7 @@ class Session(Contents, MutableMapping[str, "Any"]):
         Args:
             is_made: whether the body is there already.
         """
-        return self.accessed or (not is_made and self.has_cookie)
+        return self.accessed or (not is_made and self._has_cookie)
 
     # What an application does with it
 
@@ -265,14 +265,14 @@ class Session(Contents, MutableMapping[str, "Any"]):
         self._forget()
 
     @property
-    def is_emptied(self) -> bool:
+    def _is_emptied(self) -> bool:
         """Whether it is stored, and has nothing left in it."""
         return self._id is not None and not self._data
 
-    def end_if_empty(self, *apart_from: str) -> None:
+    def _end_if_empty(self, *apart_from: str) -> None:
         """
         Ends the session if it has just been emptied. For frameworks whose
-        users log out by ``session.clear()``; before `commit`.
+        users log out by ``session.clear()``; before `_commit`.
 
         Args:
             apart_from: keys that do not count.
