@@ -4,7 +4,10 @@ Sessions for Flask.
     app.session_interface = WebSessionInterface("/var/lib/example/sessions")
 
 `flask.session` is then a `FlaskSession`: Flask's own, and `regenerate`,
-`invalidate`, `atomically` and the rest of `websession.web.Session`.
+`invalidate`, `atomically` and the rest of `websession.web.Session`. Import it
+from here, and editors and type checkers know:
+
+    from websession.flask import session
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 
 try:
+    import flask
     from flask.json.tag import JSONTag, TaggedJSONSerializer
     from flask.sessions import SessionInterface, SessionMixin
 except ImportError as error:
@@ -48,7 +52,7 @@ if TYPE_CHECKING:
     from .web.events import SessionEvent
     from .web.manager import Sessions
 
-__all__ = ["FlaskSession", "WebSessionInterface", "tagged_json"]
+__all__ = ["FlaskSession", "WebSessionInterface", "session", "tagged_json"]
 
 
 class _Kept(JSONTag):
@@ -131,6 +135,10 @@ class FlaskSession(DictSession, SessionMixin):  # type: ignore[misc, override]
     def _current_id(self) -> str | None:
         """The ID, unless the browser has a newer one by now."""
         return None if self._read_only else self.id
+
+
+session: FlaskSession = flask.session  # type: ignore[assignment]
+"""`flask.session` itself, as a `FlaskSession`."""
 
 
 class WebSessionInterface(SessionInterface):

@@ -487,6 +487,10 @@ def test_modified_may_be_set_and_is_seen_without(make_app):
     assert seen == [False, True]
 
 
+def test_session_is_the_one_of_flask():
+    assert websession.flask.session is flask.session
+
+
 def test_modified_stays_true_after_saving(make_app):
     app = make_app()
     with app.test_client() as client:
