@@ -176,6 +176,12 @@ def test_twins_have_the_same_signatures(extension):
     assert twins[0] == twins[1]
 
 
+def test_what_twins_do_is_said_once(extension):
+    for name, each in public_functions(backends.choose("c")).items():
+        assert each.__doc__.startswith(f"See `plain.operations.{name}`")
+    assert all(each.__doc__ for each in public_functions(operations).values())
+
+
 def test_status_numbers_are_those_of_the_c_enum(extension):
     numbers = extension.ffi.typeof("enum ws_status").relements
     for name, value in numbers.items():

@@ -48,7 +48,7 @@ _headers: list[Any] = []
 
 
 def keys_of(keyring: Keyring) -> Any:
-    """What `read` and `replace` take of a keyring."""
+    """See `plain.operations.keys_of`."""
     made = _new("ws_keys *", {"states": len(keyring.keys)})
     made.count, made.store_id = len(keyring.keys), keyring.store_id
     for which, key in enumerate(keyring.keys):
@@ -57,13 +57,7 @@ def keys_of(keyring: Keyring) -> Any:
 
 
 def draw_id(length: int, alphabet: bytes) -> str:
-    """
-    A random string from the system's CSPRNG, each character as likely.
-
-    Args:
-        length: how many characters.
-        alphabet: 2 to 256 distinct ASCII bytes.
-    """
+    """See `plain.operations.draw_id`."""
     if not 2 <= len(alphabet) <= 256:
         raise ValueError("an alphabet has 2 to 256 characters")
     out = _new("char[]", length)
@@ -102,20 +96,7 @@ def read(
     known: bytes | None = None,
     keys: Any = None,
 ) -> bytes | None:
-    """
-    The live record of a session, or None if there is no session.
-
-    Args:
-        known: a record of this session that this function returned, or that
-            was written, before; if it is still the live one, it is returned
-            itself.
-        keys: what `keys_of` made, to authenticate any other. Default: as it
-            lies there.
-
-    Raises:
-        DamagedFile, ForgedRecord, CorruptData, UnsafeStore, SessionBusy,
-        SessionStoreError
-    """
+    """See `plain.operations.read`."""
     if len(name) != 32:
         _bad_name()
     if keys is None:
@@ -189,18 +170,7 @@ def create(
     timeout: float,
     counted: bytes = b"",
 ) -> int:
-    """
-    Makes a new session file.
-
-    Args:
-        counted: path of the count of sessions, which must not be there yet.
-            Default: it need not be looked for.
-
-    Returns:
-        OK, EXISTS if the path is taken, ABSENT if its directory is missing,
-        COUNTED if there is a count: nothing was done; COUNTED_SINCE if there
-        was none before, and is one now.
-    """
+    """See `plain.operations.create`."""
     if len(name) != 32:
         _bad_name()
     result: int = _create(
@@ -222,14 +192,7 @@ def commit(
     durability: int,
     timeout: float,
 ) -> tuple[int, bytes]:
-    """
-    Writes the session's new state, if the conditions of ws_session_commit
-    hold.
-
-    Returns:
-        Status and header. OK: the header as written. CONFLICT, EXPIRED,
-        SUPERSEDED: the live one. ABSENT: nothing.
-    """
+    """See `plain.operations.commit`."""
     if len(name) != 32:
         _bad_name()
     assumed = _NULL if expected is None else _header(expected)
@@ -270,20 +233,7 @@ def replace(
     durability: int,
     timeout: float,
 ) -> tuple[int, bytes]:
-    """
-    Writes the live record with other data.
-
-    Args:
-        keys: what `keys_of` made.
-        known: as `read` takes it.
-        number: of the serialiser of the data.
-
-    Returns:
-        Status and record. OK: as written. CONFLICT, since another serializer
-        has written env, EXPIRED, SUPERSEDED: only the header of the live one.
-        ABSENT: nothing. LARGE: nothing was done, since this is for records
-        that fit into a page.
-    """
+    """See `plain.operations.replace`."""
     if len(name) != 32:
         _bad_name()
     length = len(data)
@@ -322,17 +272,7 @@ def remove(
     marked: bool = False,
     counted: bytes = b"",
 ) -> int:
-    """
-    Unlinks the session; with `expected` only if that header is the live one.
-
-    Args:
-        marked: also if it is marked as superseded, and nothing is expected.
-        counted: as `create` takes it.
-
-    Returns:
-        OK, ABSENT or CONFLICT; SUPERSEDED if it is marked so and is left;
-        COUNTED, COUNTED_SINCE as `create`.
-    """
+    """See `plain.operations.remove`."""
     if len(name) != 32:
         _bad_name()
     header = _NULL if expected is None else _header(expected)
@@ -350,17 +290,7 @@ def remove(
 def sweep_shard(
     directory: bytes, prefix: bytes, now: float, idle: float, lifetime: float
 ) -> engine.Swept | None:
-    """
-    Removes the expired sessions of one shard directory.
-
-    Args:
-        directory: path of the shard.
-        prefix: what of the handle the directory stands for.
-        now, idle, lifetime: seconds; limits of 0 do not count.
-
-    Returns:
-        What was done, or None if there is no such directory.
-    """
+    """See `plain.operations.sweep_shard`."""
     odd = _new("char[]", _ODD_LENGTH)
     result = _new("ws_swept *")
     outcome = lib.ws_shard_sweep(
@@ -383,18 +313,7 @@ def sweep_shard(
 def scan_shard(
     directory: bytes, prefix: bytes, every: int = 1, seen: int = 0
 ) -> engine.Scanned | None:
-    """
-    What a shard directory holds. Takes no lock, changes nothing.
-
-    Args:
-        directory: path of the shard.
-        prefix: what of the handle the directory stands for.
-        every: read the header of every so manieth session; 0: of none.
-        seen: how many sessions of other shards came before.
-
-    Returns:
-        What was found, or None if there is no such directory.
-    """
+    """See `plain.operations.scan_shard`."""
     global _room
     kept = _new("char[]", prefix)
     while True:
