@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from typing_extensions import Unpack
+
+    from .options import MiddlewareOptions
     from .web.events import SessionEvent
 
 __all__ = ["CGISession", "session"]
@@ -122,20 +125,20 @@ class CGISession(Session):
         self._store()
         self._has_begun = True
         self._release()
-        cookie = self.cookie() if self.accessed else None
+        cookie = self._cookie() if self.accessed else None
         return "\n".join(_lines(with_session(own, cookie)))
 
     def _store(self) -> None:
         try:
-            self.commit()
+            self._commit()
         finally:
-            self.unlock()
+            self._unlock()
 
     def __enter__(self) -> CGISession:
         if self._lock_timeout is not None:
             label = os.environ.get("SCRIPT_NAME", "")[:80]
             try:
-                self.lock(self._lock_timeout, label)
+                self._lock(self._lock_timeout, label)
             except SessionLocked as error:
                 _refuse(error)
                 sys.exit()
@@ -154,7 +157,7 @@ class CGISession(Session):
         finally:
             if self._held is not None:
                 self._held.end()
-            self.unlock()
+            self._unlock()
         if self._has_begun or not isinstance(error, _REFUSED):
             return False
         _refuse(error)
@@ -167,10 +170,10 @@ class CGISession(Session):
     def _end(self) -> None:
         """After all that the script printed."""
         if self._has_begun:
-            self.finish()
+            self._finish()
             return
         self._store()
-        if self.for_browser() is not None:
+        if self._for_browser() is not None:
             raise RuntimeError(
                 "the browser was not told of its session: "
                 "print(session.headers()) before the empty line that ends "
@@ -187,7 +190,7 @@ def session(
     touch_interval: float | None = None,
     grace: float = 10.0,
     on_event: Callable[[SessionEvent], object] = log_event,
-    **options: Any,
+    **options: Unpack[MiddlewareOptions],
 ) -> CGISession:
     """
     The session of the request that this process was started for.

@@ -400,9 +400,9 @@ def test_progress_is_shown_to_a_terminal_only(console, root, ws, rich):
     ws.newSession()
     _, shown = console.on_terminal("verify", root, rich=rich)
     assert "verifying" in shown
-    assert "1 sessions verified, 0 findings, 0 repaired" in plain(shown)
+    assert "1 session verified, 0 findings, 0 repaired" in plain(shown)
     assert console.text("verify", root) == (
-        "1 sessions verified, 0 findings, 0 repaired\n"
+        "1 session verified, 0 findings, 0 repaired\n"
     )
 
 

@@ -79,7 +79,7 @@ def test_from_a_key_of_the_stores_own(console, root, opened, files):
     session_id = ws.newSession(ENV)
     options = ["--secret-file", root / ".key", *files[2:]]
     out = console.text("rekey", root, *options)
-    assert "1 sessions signed anew" in out
+    assert "1 session signed anew" in out
     assert ".key is not used any more" in out
     (root / ".key").unlink()
     assert opened(NEW).retrieveSession(session_id, ENV) == "_created_"

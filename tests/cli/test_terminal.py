@@ -398,7 +398,7 @@ def test_what_the_decoders_of_others_say(console, tmp_path):
         "--unsafe-pickle",
     )  # fmt: skip
     assert (found, out) == (
-        3, "1 sessions: 0 copied, 0 there already, 0 gone meanwhile, "
+        3, "1 session: 0 copied, 0 there already, 0 gone meanwhile, "
         "1 failed\n",
     )  # fmt: skip
     assert f"in {tmp_path}/{SHOWN} cannot be decoded" in err

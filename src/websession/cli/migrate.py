@@ -18,7 +18,7 @@ from ..serializers import Serializer
 from ..stores.file import FileStore
 from ..stores.transit import COPIED, GONE, THERE
 from .arguments import Refused, add_json, duration, secret_in, secrets_of
-from .output import complain, print_json, progress, say
+from .output import complain, counted, print_json, progress, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,7 +141,8 @@ def _run(options: argparse.Namespace) -> int:
         print_json({**counts, "failed": failed})
     else:
         say(
-            f"{sum(counts.values()) + failed} sessions: {counts[COPIED]} "
+            f"{counted(sum(counts.values()) + failed, 'session')}: "
+            f"{counts[COPIED]} "
             f"copied, {counts[THERE]} there already, {counts[GONE]} gone "
             f"meanwhile, {failed} failed"
         )

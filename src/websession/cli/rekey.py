@@ -12,7 +12,7 @@ from ..exceptions import CorruptData, SessionStoreError
 from ..keyring import Keyring
 from ..stores.transit import COPIED, GONE, THERE
 from .arguments import Refused, add_json, add_path, inspector, secrets_of
-from .output import complain, print_json, progress, say
+from .output import complain, counted, print_json, progress, say
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -83,8 +83,8 @@ def _run(options: argparse.Namespace) -> int:
         )
     else:
         say(
-            f"{counts[COPIED]} sessions signed anew, {counts[THERE]} were "
-            f"already, {failed} failed"
+            f"{counted(counts[COPIED], 'session')} signed anew, "
+            f"{counts[THERE]} were already, {failed} failed"
         )
         if changed:
             say(
