@@ -28,7 +28,7 @@ from .web.session import Session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
+    from typing import Any, Literal, NoReturn
 
     from typing_extensions import Unpack
 
@@ -93,7 +93,7 @@ class CGISession(Session):
 
     What is printed before `headers` is called is held back until then. So a
     session that cannot be had or stored at present, or is too large, is
-    answered with a 503 or a 413 in the place of all that.
+    answered with a 503 or a 413 in the place of all that, and the script ends.
     """
 
     _lock_timeout: float | None = None
@@ -141,12 +141,13 @@ class CGISession(Session):
                 self._lock(self._lock_timeout, label)
             except SessionLocked as error:
                 _refuse(error)
-                sys.exit()
         if hasattr(sys.stdout, "buffer"):
             self._held = _Held(sys.stdout)
         return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> bool:
+    def __exit__(
+        self, kind: object, error: object, trace: object
+    ) -> Literal[False]:
         try:
             if error is None or isinstance(error, SystemExit):
                 self._end()
@@ -158,10 +159,9 @@ class CGISession(Session):
             if self._held is not None:
                 self._held.end()
             self._unlock()
-        if self._has_begun or not isinstance(error, _REFUSED):
-            return False
-        _refuse(error)
-        return True
+        if not self._has_begun and isinstance(error, _REFUSED):
+            _refuse(error)
+        return False
 
     def _release(self) -> None:
         if self._held is not None:
@@ -244,9 +244,10 @@ def _lines(headers: Iterable[tuple[str, str]]) -> list[str]:
     return lines
 
 
-def _refuse(error: SessionException) -> None:
-    """Answers in the place of the script."""
+def _refuse(error: SessionException) -> NoReturn:
+    """Answers in the place of the script, and of all that it would print."""
     answer = refusal.of(error)
     lines = [f"Status: {answer.status}", *_lines(answer.headers), "", ""]
     sys.stdout.write("\n".join(lines) + answer.body.decode("ascii"))
     sys.stdout.flush()
+    sys.exit()

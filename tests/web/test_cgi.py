@@ -154,6 +154,16 @@ def test_a_session_that_is_too_large_is_answered_with_413(visit):
     assert visit(cookie=cookie)[2] == "2 visits\n"
 
 
+def test_what_a_refused_script_prints_at_its_end_is_no_part_of_the_answer(
+    visit,
+):
+    status, headers, body, _ = visit(
+        '\n    session["large"] = "x" * 5000' + COUNT + 'print("page")\n'
+    )
+    assert (status, headers["Status"]) == (0, "413 Content Too Large")
+    assert len(body) == int(headers["Content-Length"])
+
+
 def test_too_many_sessions_are_answered_with_503(visit):
     visit()
     begin = "\n    session._manager.sessions.maxSessionCount = 1"
