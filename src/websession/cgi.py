@@ -76,6 +76,12 @@ class _Held(BufferedIOBase):
         kept, self._kept = self._kept, None
         self._out.buffer.writelines(kept or ())
 
+    def has_blank_line(self) -> bool:
+        """Whether what is kept has the line that ends the headers."""
+        self._text.flush()
+        lines = b"".join(self._kept or ()).replace(b"\r\n", b"\n")
+        return lines.startswith(b"\n") or b"\n\n" in lines
+
     def end(self) -> None:
         """Gives the place back; what is kept is forgotten."""
         self._text.flush()
@@ -117,11 +123,19 @@ class CGISession(Session):
 
         Raises:
             ValueError: a header with the end of a line in it.
+            RuntimeError: the empty line was printed before. Nothing is stored.
             MaxSessionCountExceeded, SessionTooLarge, SessionStoreError,
             TypeError: it could not be stored, see `Session`.
         """
         own = [*others]
-        _lines(own)  # before anything is stored
+        # Before anything is stored.
+        _lines(own)
+        if self._held is not None and self._held.has_blank_line():
+            # It would show the session's ID in the page.
+            raise RuntimeError(
+                "the headers have ended: print(session.headers()) before the "
+                "empty line, not after it"
+            )
         self._store()
         self._has_begun = True
         self._release()

@@ -180,6 +180,16 @@ def test_a_browser_that_is_not_told_of_its_session_is_an_error(visit):
     assert "print(session.headers())" in errors
 
 
+@pytest.mark.parametrize(
+    "head", ["Content-Type: text/plain\\n", "A: b\\r\\n\\r", ""]
+)
+def test_no_id_is_printed_into_the_page(visit, head):
+    status, headers, _, errors = visit(f'\n    print("{head}")' + COUNT)
+    assert (status, headers) == (1, {})
+    assert "print(session.headers()) before the empty line" in errors
+    assert sessions(visit) == 0
+
+
 def test_a_response_that_may_be_cached_is_for_one_browser(visit):
     code = COUNT.replace(
         "session.headers()",
