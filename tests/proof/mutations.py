@@ -1639,6 +1639,38 @@ MUTATIONS = [
         OPENING,
     ),
     Mutation(
+        "the ID is printed into the page of a script",
+        "src/websession/cgi.py",
+        "if self._held is not None and self._held.has_blank_line():",
+        "if False:",
+        "tests/web/test_cgi.py",
+    ),
+    Mutation(
+        "a script that was refused goes on printing",
+        "src/websession/cgi.py",
+        "    sys.stdout.flush()\n    sys.exit()",
+        "    sys.stdout.flush()",
+        "tests/web/test_cgi.py",
+    ),
+    Mutation(
+        "what a script printed goes out before its session is stored",
+        "src/websession/cgi.py",
+        "        self._store()\n"
+        "        self._has_begun = True\n"
+        "        self._release()",
+        "        self._release()\n"
+        "        self._store()\n"
+        "        self._has_begun = True",
+        "tests/web/test_cgi.py",
+    ),
+    Mutation(
+        "a script that failed stores its session",
+        "src/websession/cgi.py",
+        "if error is None or isinstance(error, SystemExit):",
+        "if True:",
+        "tests/web/test_cgi.py",
+    ),
+    Mutation(
         "an exception keeps the lock, under WSGI",
         "src/websession/wsgi.py",
         "        except BaseException:\n"
