@@ -25,7 +25,7 @@ from websession.cli import main, parser
 
 COMMANDS = [
     "info", "stats", "list", "show", "delete", "top", "sweep", "gc", "verify",
-    "doctor", "migrate", "rekey", "bench", "demo", "completion",
+    "doctor", "migrate", "rekey", "bench", "demo", "completion", "man",
 ]  # fmt: skip
 # Which `show` needs too.
 LISTING = "websession.cli.listing"
@@ -334,6 +334,49 @@ def test_completion_in_a_shell(console, tmp_path):
 
     assert completed("websession", "ver") == ["verify"]
     assert completed("websession", "verify", "--rep") == ["--repair"]
+
+
+def parsers(whole):
+    for action in whole._actions:
+        if action.dest == "==SUPPRESS==" and action.choices:
+            yield from action.choices.values()
+
+
+def test_the_man_page_has_all_of_the_help(console):
+    lines = console.text("man").splitlines()
+    page = "\n".join(lines)
+    found = list(parsers(parser()))
+    assert len(found) == len(COMMANDS)
+    for each in found:
+        for action in each._actions:
+            for option in action.option_strings:
+                shown = option.replace("-", r"\-")
+                assert rf"\fB{shown}\fR" in page or option in ("-h", "--help")
+    for section in (
+        "NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "ENVIRONMENT",
+        "EXIT STATUS",
+    ):  # fmt: skip
+        assert f".SH {section}" in lines
+    at = lines.index(".SS sweep (gc)")
+    assert lines[at + 1].startswith("Removes the sessions that have expired")
+    assert (
+        r"websession sweep \(ti/sessions \-\-idle 1d \-\-print\-cron" in lines
+    )
+    assert r"\fB\-\-sort\fR \fIcreated|stored|size\fR" in lines
+    assert r"program\(aqs" in page
+
+
+def test_the_man_page_is_roff(console):
+    head, *lines = console.text("man").splitlines()
+    assert head == (
+        f'.TH WEBSESSION 1 "" "websession {__version__}" "User Commands"'
+    )
+    for line in lines:
+        assert line.isascii()
+        assert re.match(r"\.(SH|SS|TP|PP|RS|RE|nf|fi)\b|[^.']", line), line
+        assert not re.search(r"\\(?!e|-|\(aq|\(ga|\(ti|\(ha|&|f[BIR])", line)
+        assert not re.search(r"(?<!\\)-", line)
+    assert lines.count(".nf") == lines.count(".fi")
 
 
 def test_completion_without_shtab(console):

@@ -41,6 +41,7 @@ COMMANDS = {
     "demo": ("demo",),
     "guide": ("guide",),
     "completion": ("completion",),
+    "manpage": ("man",),
 }
 
 _EPILOG = """\

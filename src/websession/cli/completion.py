@@ -34,7 +34,9 @@ def add(commands: Commands) -> None:
         description="Prints a script for the completion of a shell.",
         epilog=_EPILOG,
     )
-    parser.add_argument("shell", choices=["bash", "zsh", "tcsh", "fish"])
+    parser.add_argument(
+        "shell", choices=["bash", "zsh", "tcsh", "fish"], help="which one"
+    )
     parser.set_defaults(run=_run)
 
 

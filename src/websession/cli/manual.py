@@ -53,6 +53,9 @@ _EXAMPLES = {
     "guide": """\
   websession guide
   websession guide deployment""",
+    "man": """\
+  websession man | man -l -
+  websession man > ~/.local/share/man/man1/websession.1""",
 }
 _STATUS = """\
 exit status:
