@@ -15,6 +15,7 @@ from machine import missing
 from mounting import mounted
 from support import Child
 from websession.admin import doctor, probes
+from websession.cli import main
 
 
 @pytest.fixture
@@ -81,6 +82,49 @@ def test_for_people(console, root, ws):
     _, shown = console.on_terminal("doctor", root)
     assert "\x1b[33mwarning" in shown
     assert "a lock of one process" in plain(shown)
+
+
+@pytest.fixture
+def umask_022():
+    old = os.umask(0o022)
+    yield
+    os.umask(old)
+
+
+def test_it_fits_into_the_terminal_and_a_pipe_gets_whole_lines(
+    console, root, ws, umask_022
+):
+    piped = console.text("doctor", root)
+    assert "(the umask, 022, does not matter)\n" in piped
+    console.environment["COLUMNS"] = "60"
+    _, shown = console.on_terminal("doctor", root)
+    lines = plain(shown).splitlines()
+    at = lines.index(
+        "ok       files keep the mode they are given (the umask, 022,"
+    )
+    assert lines[at + 1] == "         does not matter)"
+    assert max(len(line) for line in lines if str(root) not in line) <= 60
+
+
+def test_it_ends_with_a_verdict(monkeypatch, capsys):
+    def verdict(*levels):
+        monkeypatch.setattr(
+            "websession.cli.doctor.examine",
+            lambda path, allowed: [
+                probes.Check(each, "something", "") for each in levels
+            ],
+        )
+        status = main(["doctor", "PATH"])
+        return status, capsys.readouterr().out.splitlines()[-1]
+
+    assert verdict("ok", "note") == (0, "fit for sessions")
+    assert verdict("ok", "warning", "note") == (
+        0, "fit for sessions, with 1 warning"
+    )  # fmt: skip
+    assert verdict("error", "warning") == (3, "not fit for sessions: 1 error")
+    assert verdict("error", "error") == (3, "not fit for sessions: 2 errors")
+    main(["doctor", "PATH", "--json"])
+    assert "fit" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
