@@ -298,9 +298,10 @@ def test_ctrl_c_ends_it_without_a_traceback(console, root, ws):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "")
-    # Unless it was still making its sessions.
     assert re.fullmatch(
-        r"(websession: interrupted while measuring, at \d+%\n)?", err
+        r"websession: interrupted while (making sessions|measuring), "
+        r"at \d+%\n",
+        err,
     )
     assert list(root.glob(".bench-*")) == []
 
@@ -447,6 +448,13 @@ def test_progress_is_shown_to_a_terminal_only(console, root, ws, rich):
     assert console.text("verify", root) == (
         "1 session verified, 0 findings, 0 repaired\n"
     )
+
+
+def test_progress_of_what_is_made_to_be_measured(console, root, ws):
+    _, shown = console.on_terminal(
+        "bench", root, "--seconds", "1", "--sessions", "9", rich=False
+    )
+    assert "making sessions: 0 of " in shown
 
 
 def test_no_id_is_ever_printed(console, root, make_store):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..options import BackendChoice
     from ..session import WebSession
 
+    # With the IDs of its sessions.
     Contestant = tuple[dict[str, Callable[[str], object]], list[str]]
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -91,12 +92,16 @@ def _measure(
     backends: list[BackendChoice] = ["python"]
     if BACKEND == "c":
         backends.insert(0, "c")
-    # Each with the IDs of its sessions.
-    contestants = {
-        f"websession, {backend}": _ours(place, backend, options.sessions)
+    makers = {
+        f"websession, {backend}": partial(_ours, place, backend)
         for backend in backends
     }
-    contestants["renamed files"] = _renamed(place, options.sessions)
+    makers["renamed files"] = partial(_renamed, place)
+    contestants: dict[str, Contestant] = {}
+    with progress("making sessions", len(makers), options.json) as show:
+        for name, make in makers.items():
+            contestants[name] = make(options.sessions)
+            show(len(contestants))
     jobs = [
         (name, what, call, ids)
         for name, (calls, ids) in contestants.items()
