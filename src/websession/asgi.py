@@ -96,7 +96,7 @@ class SessionMiddleware:
     ) -> None:
         self._app = app
         self._lock_timeout = lock_timeout if lock else None
-        self.manager = SessionManager(
+        self.manager: SessionManager = SessionManager(
             sessions,
             cookie=cookie,
             touch_interval=touch_interval,

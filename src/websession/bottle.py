@@ -79,7 +79,7 @@ class SessionPlugin:
         on_event: Callable[[SessionEvent], object] = log_event,
         **options: Unpack[WebOptions],
     ) -> None:
-        self.manager = SessionManager(
+        self.manager: SessionManager = SessionManager(
             sessions,
             cookie=cookie,
             touch_interval=touch_interval,

@@ -88,7 +88,9 @@ def _loads(raw: bytes) -> object:
     return _tagger.loads(raw.decode("utf-8"))
 
 
-tagged_json = Serializer(3, "flask", _dumps, _loads, canonical=True)
+tagged_json: Serializer = Serializer(
+    3, "flask", _dumps, _loads, canonical=True
+)
 """
 What Flask keeps in its cookies: JSON, tuples, bytes, `Markup`, UUID and
 datetimes (as Flask does, in UTC and whole seconds); and sets, dates, times and

@@ -115,7 +115,7 @@ class WebSessionFactory:
         on_event: Callable[[SessionEvent], object] = log_event,
         **options: Unpack[WebOptions],
     ) -> None:
-        self.manager = SessionManager(
+        self.manager: SessionManager = SessionManager(
             sessions,
             cookie=cookie,
             touch_interval=touch_interval,

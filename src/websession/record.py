@@ -15,6 +15,7 @@ from struct import Struct
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     Crc = Callable[[bytes], int]
 
@@ -154,7 +155,7 @@ class SessionRecord(tuple[object, ...]):
         created: float
         stored: float
         env: dict[str, object]
-        data: object
+        data: Any
         version: object
         superseded: bool
         payload: bytes | None
@@ -192,11 +193,11 @@ class SessionInfo:
         size: int | None,
         idle: int = 0,
     ) -> None:
-        self.handle = handle
-        self.created = created
-        self.stored = stored
-        self.size = size
-        self.idle = idle
+        self.handle: str = handle
+        self.created: float = created
+        self.stored: float = stored
+        self.size: int | None = size
+        self.idle: int = idle
 
     def __repr__(self) -> str:
         return (

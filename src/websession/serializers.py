@@ -57,11 +57,11 @@ class Serializer:
     ) -> None:
         if not 1 <= number <= 255:
             raise ValueError("a serializer's number is 1 to 255")
-        self.number = number
-        self.name = name
-        self.dumps = dumps
-        self.loads = loads
-        self.canonical = canonical
+        self.number: int = number
+        self.name: str = name
+        self.dumps: Callable[[object], bytes] = dumps
+        self.loads: Callable[[bytes], object] = loads
+        self.canonical: bool = canonical
 
     def __repr__(self) -> str:
         return f"<Serializer {self.number} {self.name}>"

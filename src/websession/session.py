@@ -99,6 +99,7 @@ class WebSession:
         ValueError: a negative limit, a length below 1, unusable characters.
     """
 
+    sessiondict: Any
     session_id_re: Pattern[str]
     serializer: Serializer | None
 
@@ -120,8 +121,8 @@ class WebSession:
             raise ValueError("sessionIDLength is a whole number from 1")
         if isinstance(crossCheckVars, str):
             raise TypeError("crossCheckVars is a list of names, not one name")
-        self.session_id_len = sessionIDLength
-        self.session_id_chars = sessionIDChars or ids.SESSION_ID_CHARS
+        self.session_id_len: int = sessionIDLength
+        self.session_id_chars: str = sessionIDChars or ids.SESSION_ID_CHARS
         self._alphabet = ids.alphabet(self.session_id_chars)
         # SESSION_ID_CHARS has all of base64url.
         self._other_chars = (
@@ -133,19 +134,19 @@ class WebSession:
         self.sessiondict, self._store, self._is_mapping = self._open(dictobj)
         self.serializer = self._store.serializer
         self._draw_id = self._store.draw_id
-        self.expireDeactivate = checked_limit(
+        self.expireDeactivate: float = checked_limit(
             "expireDeactivate", expireDeactivate
         )
-        self.expireRemove = checked_limit("expireRemove", expireRemove)
-        self.maxLifetime = checked_limit("maxLifetime", maxLifetime)
-        self.crossCheckVars = (
+        self.expireRemove: float = checked_limit("expireRemove", expireRemove)
+        self.maxLifetime: float = checked_limit("maxLifetime", maxLifetime)
+        self.crossCheckVars: tuple[str, ...] = (
             SESSION_CROSSCHECKVARS
             if crossCheckVars is None
             else tuple(crossCheckVars)
         )
         checked_limit("maxSessionCount", maxSessionCount)
-        self.maxSessionCount = maxSessionCount
-        self.sessionCounter = 0
+        self.maxSessionCount: int | None = maxSessionCount
+        self.sessionCounter: int = 0
         self._clock = clock
 
     @classmethod

@@ -89,7 +89,7 @@ class SessionMiddleware:
         self._app = app
         self._key = environ_key
         self._lock_timeout = lock_timeout if lock else None
-        self.manager = SessionManager(
+        self.manager: SessionManager = SessionManager(
             sessions,
             cookie=cookie,
             touch_interval=touch_interval,

@@ -97,6 +97,12 @@ def what_has_expired(error: SessionExpired) -> str:
     return name
 
 
+def what_is_stored(ws: WebSession) -> int:
+    assert_type(ws.readSession("x").data, Any)
+    number: int = ws.readSession("x").data["n"]
+    return number
+
+
 def names_that_are_not_there(ws: WebSession, session: Session) -> None:
     ws.retreiveSession("x")  # type: ignore[attr-defined]
     assert websession.FileStor is None  # type: ignore[attr-defined]

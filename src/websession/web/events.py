@@ -67,9 +67,9 @@ class SessionEvent:
     __slots__ = ("detail", "handle", "name")
 
     def __init__(self, name: EventName, handle: str, detail: str = "") -> None:
-        self.name = name
-        self.handle = handle
-        self.detail = detail
+        self.name: EventName = name
+        self.handle: str = handle
+        self.detail: str = detail
 
     def __repr__(self) -> str:
         return f"SessionEvent({self.name!r}, {self.handle!r}, {self.detail!r})"

@@ -47,7 +47,7 @@ class LoadedContents:
     # Values until something happens: most requests assign few of them.
     _ended: SessionException | None = None
     _is_new = True
-    keep_alive = True
+    keep_alive: bool = True
     _data: dict[Any, Any] | None = None
     _id: str | None = None
     # Only where there is a session, or its place is held.

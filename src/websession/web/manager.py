@@ -78,9 +78,9 @@ class SessionManager:
         on_event: Callable[[SessionEvent], object] = log_event,
         **options: Unpack[WebOptions],
     ) -> None:
-        self.sessions = as_websession(sessions, options)
+        self.sessions: WebSession = as_websession(sessions, options)
         check_id_chars(self.sessions.session_id_chars)
-        self.cookie = cookie or SessionCookie()
+        self.cookie: SessionCookie = cookie or SessionCookie()
         self.grace = grace
         self._on_event = on_event
         if touch_interval is not None and touch_interval < 0:

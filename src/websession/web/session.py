@@ -43,7 +43,7 @@ class Session(Contents, MutableMapping[str, "Any"]):
             or its session never becomes idle. What is stored always counts.
     """
 
-    accessed = False
+    accessed: bool = False
 
     def __repr__(self) -> str:
         if self._data is None:
