@@ -144,6 +144,8 @@ def test_a_directory_that_a_web_server_hands_out(checks, tmp_path):
         path.mkdir(parents=True, mode=0o700)
         found = checks(path)
         assert has(found["warning"], f"below {tmp_path / name}, which")
+        path = tmp_path / "not-yet" / name / "sessions"
+        assert has(checks(path)["warning"], f"below {path.parent}, which")
     path = tmp_path / "www2" / "sessions"
     path.mkdir(parents=True, mode=0o700)
     found = checks(path)

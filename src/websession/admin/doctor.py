@@ -48,20 +48,19 @@ def examine(path: str, allow_network: bool) -> Iterator[Check]:
         path: need not exist.
         allow_network: whether the store is to be opened so.
     """
-    place = os.path.realpath(path)
+    place = wanted = os.path.realpath(path)
     if os.path.lexists(place) and not os.path.isdir(place):
         yield Check(ERROR, f"{place} is not a directory", "name another one")
         return
     if not os.path.isdir(place):
-        missing = place
         while not os.path.isdir(place):
             place = os.path.dirname(place)
-        yield Check(NOTE, f"{missing} does not exist; looked at {place}")
+        yield Check(NOTE, f"{wanted} does not exist; looked at {place}")
     else:
         yield _privacy(place)
     yield from _parents(place)
     yield from _mount(place, allow_network)
-    yield from _handed_out(place)
+    yield from _handed_out(wanted)
     yield from _cleaners(place)
     yield from _room(place)
     yield from _process()
