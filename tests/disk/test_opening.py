@@ -285,7 +285,7 @@ def test_a_network_file_system_is_refused_unless_allowed(root, monkeypatch):
     monkeypatch.setattr(
         "websession.disk.root.network_type", lambda root: "nfs4"
     )
-    with pytest.raises(UnsafeStore, match="nfs4"):
+    with pytest.raises(UnsafeStore, match=r"\(nfs4\).*a disk of this machine"):
         FileStore(root)
     FileStore(root, allow_network=True)
 

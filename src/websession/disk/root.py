@@ -184,9 +184,11 @@ class Layout:
         if kind is not None:
             raise UnsafeStore(
                 f"{self.shown} is on a network file system ({kind}), where "
-                "stale pages and locks lose sessions: use a local directory, "
-                "or allow_network=True (--allow-network) if only one machine "
-                "writes to it"
+                "stale pages and locks lose sessions: use a directory on a "
+                "disk of this machine (where there is none, ask the host for "
+                "one; /var/tmp/NAME will do, if old files stay there), or "
+                "allow_network=True (--allow-network) if this machine alone "
+                "uses it"
             )
 
     def _read_marker(self) -> dict[bytes, bytes] | None:
