@@ -57,7 +57,9 @@ def visit(tmp_path, backend):
             text=True,
         )
         head, _, body = done.stdout.partition("\n\n")
-        headers = dict(line.split(": ", 1) for line in head.splitlines())
+        lines = head.splitlines()
+        headers = dict(line.split(": ", 1) for line in lines)
+        assert len(headers) == len(lines)  # none of them twice
         return done.returncode, headers, body, done.stderr
 
     run.root = root
