@@ -123,18 +123,21 @@ class CGISession(Session):
 
         Raises:
             ValueError: a header with the end of a line in it.
-            RuntimeError: the empty line was printed before. Nothing is stored.
+            RuntimeError: the empty line was printed before, and nothing is
+                stored; or it was called before.
             MaxSessionCountExceeded, SessionTooLarge, SessionStoreError,
             TypeError: it could not be stored, see `Session`.
         """
         own = [*others]
         # Before anything is stored.
         _lines(own)
-        if self._held is not None and self._held.has_blank_line():
+        if self._has_begun or (
+            self._held is not None and self._held.has_blank_line()
+        ):
             # It would show the session's ID in the page.
             raise RuntimeError(
-                "the headers have ended: print(session.headers()) before the "
-                "empty line, not after it"
+                "print(session.headers()) once, and before the empty line "
+                "that ends the headers"
             )
         self._store()
         self._has_begun = True

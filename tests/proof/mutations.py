@@ -1641,8 +1641,15 @@ MUTATIONS = [
     Mutation(
         "the ID is printed into the page of a script",
         "src/websession/cgi.py",
-        "if self._held is not None and self._held.has_blank_line():",
-        "if False:",
+        "self._held is not None and self._held.has_blank_line()",
+        "False",
+        "tests/web/test_cgi.py",
+    ),
+    Mutation(
+        "the ID is printed into the page of a script, the second time",
+        "src/websession/cgi.py",
+        "if self._has_begun or (",
+        "if (",
         "tests/web/test_cgi.py",
     ),
     Mutation(

@@ -188,8 +188,11 @@ def test_a_browser_that_is_not_told_of_its_session_is_an_error(visit):
 def test_no_id_is_printed_into_the_page(visit, head):
     status, headers, _, errors = visit(f'\n    print("{head}")' + COUNT)
     assert (status, headers) == (1, {})
-    assert "print(session.headers()) before the empty line" in errors
+    assert "before the empty line that ends the headers" in errors
     assert sessions(visit) == 0
+    status, _, body, errors = visit(COUNT + "    print(session.headers())")
+    assert (status, body) == (1, "1 visits\n")
+    assert "print(session.headers()) once" in errors
 
 
 def test_a_response_that_may_be_cached_is_for_one_browser(visit):
