@@ -2601,6 +2601,20 @@ MUTATIONS = [
         "tests/servers/test_demo_command.py",
     ),
     Mutation(
+        "the demo gives another user what an expired session held",
+        "src/websession/demo/site.py",
+        '        if expired.get("user", name) == name:\n',
+        "        if expired:\n",
+        "tests/servers/test_demo.py",
+    ),
+    Mutation(
+        "the demo forgets what an expired session held",
+        "src/websession/demo/site.py",
+        "            session[EXPIRED] = expired\n",
+        "",
+        "tests/servers/test_demo.py",
+    ),
+    Mutation(
         "events that nobody can be told of import logging",
         "src/websession/web/events.py",
         '    if "logging" not in modules and level < _WARNING:',

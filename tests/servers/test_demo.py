@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -19,6 +20,7 @@ import pytest
 
 import websession.demo
 from support import file_of, session_files
+from websession.demo import files as demo_files
 from websession.demo import site as demo_site
 from websession.demo.app import make_app
 from websession.ids import handle
@@ -171,7 +173,6 @@ def test_seconds_left_and_what_counts_as_activity(browser, clock):
         session = browser.state()["session"]
         assert session["idle_left"] == 50
         assert session["life_left"] == 590
-        browser.request(path="/api/sessions")
     browser.request()  # touches
     session = browser.state()["session"]
     assert session["idle_left"] == 60
@@ -180,29 +181,88 @@ def test_seconds_left_and_what_counts_as_activity(browser, clock):
     assert browser.state()["session"] is None
 
 
-def test_the_list_of_sessions(browser, clock):
+def file_named(session_id):
+    name = handle(session_id).decode()
+    return f"{name[:2]}/{name[2:]}"
+
+
+def test_the_files_of_the_directory(browser, root, clock):
     browser.increment()
     clock.move(5)
     another = Browser(browser.app)
     another.increment()
     clock.move(1)
-    listing = browser.request(path="/api/sessions").json
-    assert listing["total"] == 2
-    first, second = listing["sessions"]
-    assert first["handle"] == handle(another.session_id).decode()
-    assert (first["age"], first["idle"], first["mine"]) == (1, 1, False)
-    assert (second["age"], second["idle"], second["mine"]) == (6, 6, True)
-    assert first["bytes"] > 0
+    for name in "ff/unknown", ".locks/0":
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"x")
+        os.utime(root / name, (1, 1))
+    state = browser.state()
+    assert state["total"] == "3 files"
+    assert state["files"] == [
+        {
+            "name": file_named(another.session_id),
+            "bytes": 1024,
+            "age": 1,
+            "mine": False,
+        },
+        {
+            "name": file_named(browser.session_id),
+            "bytes": 1024,
+            "age": 6,
+            "mine": True,
+        },
+        {"name": "ff/unknown", "bytes": 1, "age": clock() - 1, "mine": False},
+    ]
     page = browser.request()
-    assert shown(page, "total") == "2"
-    assert f"<td>{first['handle'][:12]}" in page.body
-    for cookie in browser.session_id, another.session_id:
-        assert not re.search(re.escape(cookie), page.body)
+    assert shown(page, "total") == "3 files"
+    assert f"<td>{file_named(another.session_id)}</td>" in page.body
+    for session_id in browser.session_id, another.session_id:
+        assert not re.search(re.escape(session_id), page.body)
+    another.post("logout")
+    assert browser.state()["total"] == "2 files"
+
+
+def test_of_many_files_the_newest_are_shown(browser, root, monkeypatch):
+    (root / "00").mkdir()
+    for number in range(30):
+        path = root / "00" / f"{number}"
+        path.write_bytes(b"x")
+        os.utime(path, (number, number))
+    state = browser.state()
+    assert state["total"] == "30 files"
+    shown = [file["name"] for file in state["files"]]
+    assert shown == [f"00/{number}" for number in range(29, 9, -1)]
+    # Of very many some are not even looked at.
+    monkeypatch.setattr(demo_files, "MOST_SEEN", 25)
+    assert browser.state()["total"] == "25+ files"
+
+
+def test_a_file_that_goes_meanwhile_is_not_missed(browser, root, monkeypatch):
+    browser.increment()
+    real = os.scandir
+
+    class Vanishing:
+        def __init__(self, entry):
+            self.name, self.path = entry.name, entry.path
+
+        def stat(self, **options):
+            raise FileNotFoundError
+
+    @contextlib.contextmanager
+    def scandir(path):
+        with real(path) as entries:
+            yield [
+                entry if path == str(root) else Vanishing(entry)
+                for entry in entries
+            ]
+
+    monkeypatch.setattr(demo_files.os, "scandir", scandir)
+    assert browser.state()["files"] == []
 
 
 def test_nothing_is_cached(browser):
     browser.increment()
-    for path in "/", "/api/state", "/api/sessions":
+    for path in "/", "/api/state":
         headers = browser.request(path=path).headers
         assert headers["vary"] == "Cookie"
         assert headers["cache-control"] == "no-store"
@@ -219,7 +279,7 @@ def test_html_is_escaped(browser, clock):
         assert escaped in answer.body
         assert "<script>" not in answer.body
         assert "<b>'" not in answer.body
-        assert answer.cleared is expired
+        assert ("Your session has expired" in answer.body) is expired
         clock.move(61)
 
 
@@ -237,6 +297,41 @@ def test_static_files(browser, name):
         r"// |http://www.w3.org/2000/svg", "", answer.body
     )
     assert f'"/static/{name}"' in browser.request().body
+
+
+# Without a script
+
+
+def test_each_button_is_in_a_form_that_works(browser):
+    body = browser.request().body
+    buttons = re.findall(r'<button name="action" value="(\w+)"', body)
+    assert len(buttons) == body.count("<button") == body.count("</button>")
+    assert body.count("<form ") == 5
+    assert set(
+        re.findall(r"<form ([^>]*?)(?: data-note=\S+| class=\S+)?>", body)
+    ) == {'method="post" action="/"'}
+    assert set(buttons) == {
+        "login", "logout", "renew", "save", "slow", "increment", "hammer",
+    }  # fmt: skip
+    for action in buttons:
+        form = {"name": "Ann", "note": "left", "text": "x"}
+        assert browser.post(action, **form).status == 303
+
+
+def test_the_counter_counts_by_a_form(browser):
+    for action, counter in ("increment", 1), ("hammer", 201):
+        assert browser.post(action).status == 303
+        assert shown(browser.request(), "counter") == str(counter)
+
+
+def test_a_form_that_counts_in_a_renewed_session_does_nothing(browser):
+    browser.post("increment")
+    old = browser.cookie
+    browser.post("login", name="Ann")
+    late = browser.request("POST", body=b"action=increment", HTTP_COOKIE=old)
+    assert late.status == 303
+    assert "set-cookie" not in late.headers
+    assert browser.state()["session"]["counter"] == 1
 
 
 # Concurrent requests
@@ -307,20 +402,91 @@ def test_a_slow_request_alone_is_stored(browser):
 # Expiry, log-out, renewal
 
 
-def test_an_expired_session_offers_its_notes(browser, root, clock):
+def test_the_notes_of_an_expired_session_wait_for_a_log_in(
+    browser, root, clock
+):
+    browser.post("login", name="Ann")
     browser.save("what I wrote")
+    browser.increment()
     before = browser.session_id
     clock.move(61)
-    answer = browser.request()
-    assert answer.status == 200
-    assert answer.cleared
-    assert "Your session has expired" in shown(answer, "notice")
-    assert ">\nwhat I wrote</textarea>" in answer.body
+    for seconds in 0, 4, 4, 300:  # however often one looks
+        clock.move(seconds)
+        for answer in browser.request(), browser.request():
+            assert answer.status == 200
+            assert shown(answer, "notice") == (
+                "Your session has expired. Its notes are still here: log in "
+                "again as Ann to go on with them."
+            )
+            assert ">\nwhat I wrote</textarea>" in answer.body
+            assert shown(answer, "user") == "nobody"
+            assert shown(answer, "counter") == "0"
+        assert browser.state()["notes"]["left"] == "what I wrote"
+        another_id = browser.session_id != before
+        assert another_id
+        assert len(session_files(root)) == 1
+    browser.post("login", name="Ann")
+    state = browser.state()
+    assert state["notice"] == ""
+    assert state["notes"] == {"left": "what I wrote", "right": ""}
+    session = state["session"]
+    assert (session["user"], session["counter"]) == ("Ann", 1)
+    assert session["idle_left"] == 60
+
+
+def test_notes_are_offered_whichever_request_finds_the_end(browser, clock):
+    for find in (
+        browser.state,
+        browser.increment,
+        lambda: browser.request("HEAD"),
+        lambda: browser.post("slow"),
+        lambda: browser.post("increment"),
+        lambda: browser.save("new", "right"),
+        lambda: browser.post("login", name="Ann"),
+    ):
+        browser.save("old")
+        clock.move(61)
+        find()
+        assert browser.state()["notes"]["left"] == "old"
+        browser.post("login", name="Ann")
+        assert browser.state()["notes"]["left"] == "old"
+        browser.post("logout")
+        assert browser.state()["notes"]["left"] == ""
+
+
+def test_notes_of_an_expired_session_are_not_for_another_user(browser, clock):
+    browser.post("login", name="Ann")
+    browser.save("mine")
+    clock.move(61)
+    browser.request()
+    browser.post("login", name="Bob")
+    state = browser.state()
+    assert state["notes"] == {"left": "", "right": ""}
+    assert (state["session"]["user"], state["notice"]) == ("Bob", "")
+
+
+def test_notes_that_nobody_asks_for_again_go(browser, root, clock):
+    browser.save("x")
+    clock.move(61)
+    browser.state()
+    assert browser.state()["session"]["idle_left"] == 600
+    clock.move(590)
+    browser.save("y", "right")
+    clock.move(20)  # the lifetime is over, not long since the last store
+    notes = browser.state()["notes"]
+    assert notes == {"left": "x", "right": "y"}
+    clock.move(601)
+    assert browser.state()["notes"] == {"left": "", "right": ""}
     assert session_files(root) == []
-    browser.save("what I wrote")
-    again = browser.session_id == before
-    assert not again
-    assert "what I wrote" in browser.request().body
+
+
+def test_an_expired_session_without_notes_offers_none(browser, root, clock):
+    browser.increment()
+    clock.move(61)
+    answer = browser.request()
+    assert answer.cleared
+    assert shown(answer, "notice") == "Your session has expired."
+    assert session_files(root) == []
 
 
 def test_what_is_saved_into_an_expired_session_is_not_lost(browser, clock):
@@ -337,13 +503,13 @@ def test_activity_does_not_outlive_the_lifetime(browser, clock):
         assert not browser.request().cleared
     clock.move(1)
     answer = browser.request()
-    assert answer.cleared
+    assert "Your session has expired" in shown(answer, "notice")
     assert ">\nx</textarea>" in answer.body
 
 
-def test_after_two_minutes_nothing_is_left(browser, clock):
+def test_ten_minutes_after_the_last_use_nothing_is_left(browser, clock):
     browser.save("x")
-    clock.move(121)
+    clock.move(601)
     answer = browser.request()
     assert answer.cleared
     assert "There is no such session" in shown(answer, "notice")
@@ -546,9 +712,13 @@ def test_a_damaged_session_is_none(browser, root):
 
 def test_a_failing_store_is_not_the_clients_fault(browser, root):
     shutil.rmtree(root)
-    for body in b"action=login&name=x", b"action=save&note=left&text=x":
+    for method, body, why in (
+        ("GET", b"", f"No such file or directory: '{root}'"),
+        ("POST", b"action=login&name=x", f"{root} is gone"),
+        ("POST", b"action=save&note=left&text=x", f"{root} is gone"),
+    ):
         errors = io.StringIO()
-        answer = browser.request("POST", body=body, **{"wsgi.errors": errors})
+        answer = browser.request(method, body=body, **{"wsgi.errors": errors})
         assert answer.status == 503
         assert str(root) not in answer.body
-        assert f"{root} is gone" in errors.getvalue()
+        assert why in errors.getvalue()

@@ -10,7 +10,7 @@ from .. import WebSession
 from ..exceptions import SessionStoreError
 from ..web import SessionCookie
 from ..wsgi import SessionMiddleware
-from .site import IDLE, LIFETIME, Demo
+from .site import IDLE, KEPT, LIFETIME, Demo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["default_directory", "make_app"]
 
-# Seconds from the last store to the removal of an expired session.
-REMOVE = 120
 # What a slow request takes; 0 in tests that need none.
 SLOW = 3.0
 
@@ -59,11 +57,11 @@ def make_app(
     """
     # No cross-check: telephones change their address.
     sessions = WebSession.for_web(
-        directory, idle=REMOVE, lifetime=LIFETIME, clock=clock
+        directory, idle=KEPT, lifetime=LIFETIME, clock=clock
     )
     sessions.expireDeactivate = IDLE
     app = SessionMiddleware(
-        Demo(sessions, slow),
+        Demo(sessions, os.path.abspath(directory), slow),
         sessions,
         # The demo runs without TLS, too.
         cookie=SessionCookie(secure=None),

@@ -15,7 +15,7 @@ from ..cli.output import complain, say
 from ..exceptions import SessionStoreError, printable
 from . import on_gunicorn, on_uwsgi, on_wsgiref
 from .app import make_app
-from .site import IDLE, LIFETIME
+from .site import IDLE, KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,9 +42,9 @@ _START = """\
 Open {url} and try:
   - log in, edit the two notes in two tabs, hammer at the counter: whichever
     process answers, nothing is lost
-  - wait {idle} seconds, then reload: the session has expired, its notes are
-    offered (it expires {lifetime} seconds after its start in any case)
-  - look into the directory: one file per session, an ID nowhere
+  - leave it alone for {idle} seconds: the session expires; come back within
+    {kept} minutes, log in under the same name, and its notes are back
+  - look into the directory: a file for each session, an ID nowhere
 Ctrl-C stops it.
 """
 
@@ -135,7 +135,7 @@ def _serve(
         server=server,
         url=f"http://{f'[{host}]' if ':' in host else host}:{port}/",
         idle=IDLE,
-        lifetime=LIFETIME,
+        kept=KEPT // 60,
     )
 
     def announce() -> None:

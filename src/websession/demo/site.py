@@ -10,27 +10,33 @@ import time
 from .. import BACKEND, WebSession
 from ..exceptions import InvalidSessionId, SessionExpired, SessionRenewed
 from ..ids import handle
+from .files import newest
 from .page import page
 from .request import BadRequest, Request, Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from ..web import Session
 
-__all__ = ["IDLE", "LIFETIME", "NOTES", "Demo"]
+__all__ = ["IDLE", "KEPT", "LIFETIME", "NOTES", "Demo"]
 
 # Seconds. Short, so that one can see sessions expire.
 IDLE = 60
 LIFETIME = 600
+# From the last use on, what an expired session held can be had back.
+KEPT = 600
 # Each is a key of the session: what two tabs store is merged by keys.
 NOTES = ("left", "right")
+# What has expired waits under this key for a log-in.
+EXPIRED = "expired"
+# How often the hammer strikes.
+STROKES = 200
 
-_MOST_LISTED = 50
 _LONGEST_NAME = 40
 _KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _STATIC = ("style.css", "app.js", "icon.svg")
@@ -41,8 +47,11 @@ class Demo:
     The application inside the middleware; `make_app` makes it.
     """
 
-    def __init__(self, sessions: WebSession, slow: float) -> None:
+    def __init__(
+        self, sessions: WebSession, directory: str, slow: float
+    ) -> None:
         self._sessions = sessions
+        self._directory = directory
         self._slow = slow
 
     def __call__(
@@ -63,7 +72,6 @@ class Demo:
             ("/", "HEAD"): self._show,
             ("/", "POST"): self._post,
             ("/api/state", "GET"): self._state,
-            ("/api/sessions", "GET"): self._list,
             ("/api/increment", "POST"): self._increment,
         }
         for name in _STATIC:
@@ -83,78 +91,42 @@ class Demo:
 
     # What there is to see
 
-    def _show(self, request: Request, sentence: str = "") -> Response:
-        state = self._facts(request.session)
-        if sentence:
-            state["notice"] = sentence
-        return Response(page(state, self._listing(request), request.base))
+    def _show(self, request: Request) -> Response:
+        facts = self._facts(request.session)
+        return Response(page(facts, request.base, IDLE, KEPT))
 
     def _state(self, request: Request) -> Response:
         # The page asks every few seconds: that is no sign of life.
         request.session.keep_alive = False
         return _json(self._facts(request.session))
 
-    def _list(self, request: Request) -> Response:
-        request.session.keep_alive = False
-        return _json(self._listing(request))
-
     def _facts(self, session: Session) -> dict[str, Any]:
+        _keep_what_expired(session)
         facts: dict[str, Any] = {
             "pid": os.getpid(),
             "backend": BACKEND,
             "session": None,
-            "notice": "",
-            "notes": _notes(session),
+            "notice": _notice(session),
+            "notes": _notes(session.get(EXPIRED, session)),
         }
+        mine = ""
         if session.id is not None:
-            facts["session"] = self._about(session, session.id)
-        elif isinstance(session.ended, SessionExpired):
-            facts["notice"] = (
-                "Your session has expired. Its notes are still here: save "
-                "them to begin a new one."
-            )
-            facts["notes"] = _notes(session.ended.session_data)
-        elif isinstance(session.ended, SessionRenewed):
-            facts["notice"] = "The session has just got a new ID: load again."
-        elif session.ended is not None:
-            facts["notice"] = "There is no such session (any more)."
+            mine = handle(session.id).decode("ascii")
+            facts["session"] = self._about(session, mine)
+        facts.update(newest(self._directory, self._sessions.now(), mine))
         return facts
 
-    def _about(self, session: Session, session_id: str) -> dict[str, Any]:
+    def _about(self, session: Session, name: str) -> dict[str, Any]:
         now = self._sessions.now()
-        idle = IDLE - (now - (session.stored or now))
+        idle = (session.idle or IDLE) - (now - (session.stored or now))
         life = LIFETIME - (now - (session.created or now))
         return {
-            "handle": handle(session_id).decode("ascii"),
+            "handle": name,
             "user": session.get("user", ""),
             "counter": session.get("counter", 0),
             "slow": session.get("slow", 0),
             "idle_left": round(max(0.0, idle), 1),
             "life_left": round(max(0.0, life), 1),
-        }
-
-    def _listing(self, request: Request) -> dict[str, Any]:
-        """The sessions in the directory, without their IDs."""
-        now = self._sessions.now()
-        found = sorted(
-            self._sessions.listSessions(),
-            key=lambda info: info.stored,
-            reverse=True,
-        )
-        session_id = request.session.id
-        mine = handle(session_id).decode("ascii") if session_id else ""
-        return {
-            "total": len(found),
-            "sessions": [
-                {
-                    "handle": info.handle,
-                    "age": round(max(0.0, now - info.created), 1),
-                    "idle": round(max(0.0, now - info.stored), 1),
-                    "bytes": info.size,
-                    "mine": info.handle == mine,
-                }
-                for info in found[:_MOST_LISTED]
-            ],
         }
 
     # What there is to do
@@ -168,11 +140,14 @@ class Demo:
             "renew": self._renew,
             "save": self._save,
             "slow": self._be_slow,
+            "increment": self._count,
+            "hammer": self._count,
         }.get(form.get("action", ""))
         if do is None:
             raise BadRequest(
                 "400 Bad Request", "That is no button of this page."
             )
+        _keep_what_expired(request.session)
         do(request.session, form)
         if request.wants_json:
             return _json({"pid": os.getpid()})
@@ -184,7 +159,11 @@ class Demo:
             raise BadRequest("400 Bad Request", "Under which name?")
         # Whoever knew the ID before does not know it now.
         session.regenerate()
+        expired = session.pop(EXPIRED, {})
+        if expired.get("user", name) == name:
+            session.update({**expired, **session})
         session["user"] = name
+        session.idle = 0  # as others
 
     def _log_out(self, session: Session, form: dict[str, str]) -> None:
         session.invalidate()
@@ -199,7 +178,7 @@ class Demo:
         if note not in NOTES:
             raise BadRequest("400 Bad Request", "There is no such note.")
         self._read_and_wait(session, form.get("slowly") == "yes")
-        session[note] = form.get("text", "")
+        session.get(EXPIRED, session)[note] = form.get("text", "")
 
     def _be_slow(self, session: Session, form: dict[str, str]) -> None:
         self._read_and_wait(session, True)
@@ -211,10 +190,19 @@ class Demo:
         if slowly:
             time.sleep(self._slow)
 
+    def _count(self, session: Session, form: dict[str, str]) -> None:
+        # Where no script strikes, the hammer is this one process.
+        try:
+            for _ in range(STROKES if form["action"] == "hammer" else 1):
+                session.atomically(_count)
+        except InvalidSessionId:
+            pass  # it has just ended: the page shows that
+
     def _increment(self, request: Request) -> Response:
         """Counts in the session, made if the request names none."""
         request.check_origin()
         session = request.session
+        _keep_what_expired(session)
         answer: dict[str, object] = {"pid": os.getpid()}
         if session.id is None and not isinstance(
             session.ended, (SessionRenewed, type(None))
@@ -235,8 +223,38 @@ def _count(data: dict[str, Any]) -> None:
     data["counter"] = data.get("counter", 0) + 1
 
 
-def _notes(data: Any) -> dict[str, str]:
+def _notes(data: Mapping[str, Any]) -> dict[str, str]:
     return {note: data.get(note, "") for note in NOTES}
+
+
+def _keep_what_expired(session: Session) -> None:
+    """
+    Begins a session of nobody, in which what has expired waits for its user:
+    this request is the last one that is told what there was.
+    """
+    if isinstance(session.ended, SessionExpired) and EXPIRED not in session:
+        data: Any = session.ended.session_data
+        expired = data.get(EXPIRED, data)
+        if any(_notes(expired).values()):
+            session[EXPIRED] = expired
+            session.idle = KEPT
+
+
+def _notice(session: Session) -> str:
+    """What is to be said about a session that has ended."""
+    if EXPIRED in session:
+        user = session[EXPIRED].get("user")
+        return (
+            "Your session has expired. Its notes are still here: log in again "
+            f"{f'as {user} ' if user else ''}to go on with them."
+        )
+    if isinstance(session.ended, SessionExpired):
+        return "Your session has expired."
+    if isinstance(session.ended, SessionRenewed):
+        return "The session has just got a new ID: load again."
+    if session.ended is not None:
+        return "There is no such session (any more)."
+    return ""
 
 
 def _gone(answer: dict[str, object]) -> Response:

@@ -3,10 +3,12 @@
 
 const base = document.body.dataset.base;
 const REQUESTS = 200;
+const MOST_FILES = 20;
 const byId = (id) => document.getElementById(id);
 
 let state = null; // what /api/state said last
 let stateAt = 0; // and when, in milliseconds
+let ended = false; // whether the server said that the session has ended
 
 // Talking to the server
 
@@ -27,7 +29,9 @@ const post = (path, fields) =>
 // Showing
 
 function say(sentence) {
-  byId("notice").textContent = sentence;
+  if (byId("notice").textContent !== sentence) {
+    byId("notice").textContent = sentence; // read aloud, so not each time
+  }
   byId("notice").hidden = !sentence;
 }
 
@@ -56,7 +60,7 @@ function showNotes(notes) {
 }
 
 function show(now) {
-  const had = state && state.session;
+  const before = state;
   state = now;
   stateAt = performance.now();
   const session = now.session;
@@ -67,15 +71,17 @@ function show(now) {
   byId("user").textContent = (session && session.user) || "nobody";
   byId("counter").textContent = session ? session.counter : 0;
   showTimes();
-  if (now.notice) {
+  const had = before && before.session;
+  if (now.notice || (session && (!had || before.notice))) {
     say(now.notice);
-  } else if (session && !had) {
-    say("");
   }
   // Of a session that has ended its texts stay, to be saved once more.
-  if (session || !had) {
+  ended = !session && (ended || Boolean(now.notice));
+  if (!ended) {
     showNotes(now.notes);
   }
+  byId("total").textContent = now.total;
+  showFiles(now.files, before && before.files);
 }
 
 function cells(row, texts) {
@@ -84,26 +90,32 @@ function cells(row, texts) {
   }
 }
 
-function showSessions(listing) {
-  byId("total").textContent = listing.total;
-  const rows = listing.sessions.map((each) => {
-    const row = document.createElement("tr");
-    row.className = each.mine ? "mine" : "";
-    cells(row, [
-      `${each.handle.slice(0, 12)}…`,
-      seconds(each.age),
-      seconds(each.idle),
-      each.bytes,
-    ]);
-    return row;
-  });
-  byId("sessions").tBodies[0].replaceChildren(...rows);
+function fileRow(file, kind) {
+  const row = document.createElement("tr");
+  row.className = `${kind} ${file.mine ? "mine" : ""}`;
+  const written = kind === "gone" ? "gone" : `${seconds(file.age)} ago`;
+  cells(row, [file.name, file.bytes, written]);
+  return row;
+}
+
+function showFiles(files, before) {
+  const names = (list) => new Set(list.map((each) => each.name));
+  const old = names(before || files);
+  const now = names(files);
+  const kind = (file) => (old.has(file.name) ? "" : "new");
+  // If not all are shown, some of them are only further down.
+  const gone = files.length < MOST_FILES ? before || [] : [];
+  const rows = [
+    ...files.map((each) => fileRow(each, kind(each))),
+    ...gone
+      .filter((each) => !now.has(each.name))
+      .map((each) => fileRow(each, "gone")),
+  ];
+  byId("files").tBodies[0].replaceChildren(...rows);
 }
 
 async function refresh() {
-  // One after the other: the first may find the session expired.
   show(await ask("/api/state"));
-  showSessions(await ask("/api/sessions"));
 }
 
 // Forms, without leaving the page
@@ -121,6 +133,9 @@ async function submit(event) {
   const button = event.submitter;
   const fields = new FormData(form, button);
   const action = fields.get("action");
+  if (action === "hammer") {
+    return hammer(button);
+  }
   const hadSession = Boolean(state && state.session);
   button.disabled = true;
   if (action === "slow") {
@@ -143,12 +158,6 @@ async function submit(event) {
 }
 
 // The counter
-
-async function increment() {
-  const answer = await post("/api/increment", {});
-  await refresh();
-  say(answer.error || "");
-}
 
 function showWorkers(workers) {
   const table = byId("workers");
@@ -183,7 +192,7 @@ async function shoot(first) {
   await refresh();
   showWorkers(workers);
   const now = state.session ? state.session.counter : 0;
-  const noun = workers.size === 1 ? "worker" : "workers";
+  const noun = workers.size === 1 ? "process" : "processes";
   const good = counters.size === REQUESTS && now === first + REQUESTS;
   verdict(
     good,
@@ -192,18 +201,17 @@ async function shoot(first) {
   );
 }
 
-async function hammer() {
-  const button = byId("hammer");
+async function hammer(button) {
   button.disabled = true;
   byId("progress").hidden = false;
   byId("progress").value = 0;
   verdict(true, "");
   try {
-    if (!(state && state.session)) {
-      await increment(); // all of them need the same session
-    }
-    if (!(state && state.session)) {
-      await increment(); // the first one cleared a dead cookie
+    await refresh();
+    if (!state.session) {
+      // All of them need the same session: this begins one.
+      await post("/", { action: "increment" });
+      await refresh();
     }
     await shoot(state.session.counter);
   } catch {
@@ -220,12 +228,10 @@ for (const form of document.querySelectorAll("form")) {
 for (const form of document.querySelectorAll("form[data-note]")) {
   form.stored = form.querySelector("textarea").value;
 }
-byId("increment").addEventListener("click", increment);
-byId("hammer").addEventListener("click", hammer);
 setInterval(showTimes, 1000);
 setInterval(() => {
   if (!document.hidden) {
     refresh().catch(() => say("The server does not answer."));
   }
-}, 4000);
+}, 2000);
 refresh().catch(() => say("The server does not answer."));
