@@ -20,7 +20,8 @@ import pytest
 from machine import missing
 from support import session_files, started, stop, until
 from websession.cli import main
-from websession.demo import cgi_app, load, on_uwsgi, selftest
+from websession.demo import cgi_app, load, on_uwsgi, on_wsgiref, selftest
+from websession.demo import server as demo_server
 
 
 def need(server):
@@ -86,15 +87,64 @@ def test_wrong_arguments(arguments, capsys):
     assert "usage: websession" in capsys.readouterr().err
 
 
-def test_a_port_in_use_is_said_in_one_sentence(gunicorn, capsys):
+def test_a_port_in_use_is_said_and_what_to_do(gunicorn, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["demo", "--port", str(port)]) == 1
     assert capsys.readouterr() == (
         "",
         f"websession demo: cannot listen on 127.0.0.1, port {port}: "
-        "Address already in use\n",
+        "Address already in use; choose another port with --port, or any "
+        "free one: --port 0\n",
     )
+
+
+@contextlib.contextmanager
+def neighbours():
+    """A port in use, and the next one, which is free."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with contextlib.suppress(OSError, OverflowError):
+                socket.create_server(("127.0.0.1", port + 1)).close()
+                yield port, port + 1
+                return
+
+
+def test_the_next_free_port_is_taken_and_said(monkeypatch, capsys):
+    with neighbours() as (taken, free):
+        monkeypatch.setattr(demo_server, "PORTS", [taken, free])
+        monkeypatch.setattr(on_wsgiref, "run", run_nothing)
+        assert main(["demo", "--server", "wsgiref"]) == 0
+    assert (
+        f"\nOpen http://127.0.0.1:{free}/ (port {taken} is in use) and try:\n"
+    ) in capsys.readouterr().out
+
+
+def run_nothing(app, directory, listener, workers, announce):
+    announce()
+    return 0
+
+
+def test_no_free_port_is_said(monkeypatch, capsys):
+    with neighbours() as (taken, _):
+        monkeypatch.setattr(demo_server, "PORTS", [taken])
+        assert main(["demo", "--server", "wsgiref"]) == 1
+    assert capsys.readouterr().err.startswith(
+        f"websession demo: cannot listen on 127.0.0.1, ports {taken} to "
+        f"{taken}: Address already in use; choose another port"
+    )
+
+
+def test_what_is_printed_at_the_start_fits_a_terminal(
+    monkeypatch, capsys, tmp_path
+):
+    monkeypatch.setattr(on_wsgiref, "run", run_nothing)
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+    assert main(["demo", "--server", "wsgiref", "--port", "0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "and its notes are back" in " ".join(lines)
+    assert max(map(len, lines)) < 80
 
 
 def test_an_unsafe_directory_is_said_in_one_sentence(

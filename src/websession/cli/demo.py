@@ -31,8 +31,8 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--port",
         type=whole(0, 65535),
-        default=8000,
-        help="where to listen (%(default)s); 0: any free port",
+        help="where to listen (8000, or the next one that is free); 0: any "
+        "free port",
     )
     parser.add_argument(
         "--workers",

@@ -5,6 +5,7 @@ of sessions.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -18,7 +19,7 @@ from .app import make_app
 from .site import IDLE, KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from _typeshed.wsgi import WSGIApplication
 
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
         [WSGIApplication, str, socket.socket, int, Callable[[], None]], int
     ]
 
-__all__ = ["SERVERS", "missing", "serve"]
+__all__ = ["PORTS", "SERVERS", "missing", "serve"]
+
+# Tried one after the other where none is asked for.
+PORTS = range(8000, 8100)
 
 # Each module has `MISSING`, a sentence; `available()`; and
 # `run(directory, listener, workers, announce)`.
@@ -39,7 +43,7 @@ SERVERS = {
 _START = """\
 {where}
 {workers} worker processes of {server}.
-Open {url} and try:
+Open {url}{taken} and try:
   - log in, edit the two notes in two tabs, hammer at the counter: whichever
     process answers, nothing is lost
   - leave it alone for {idle} seconds: the session expires; come back within
@@ -57,7 +61,7 @@ def missing(server: str) -> str | None:
 
 def serve(
     host: str,
-    port: int,
+    port: int | None,
     workers: int,
     directory: str | None = None,
     server: str = "gunicorn",
@@ -67,7 +71,8 @@ def serve(
 
     Args:
         host: where to listen, a name or an address.
-        port: where to listen; 0: any free port.
+        port: where to listen; 0: any free port. None: the first of `PORTS`
+            that is free.
         workers: how many processes.
         directory: where to keep the sessions. None: in a new temporary
             directory, which is removed at the end.
@@ -77,18 +82,17 @@ def serve(
         The exit status.
     """
     try:
-        listener = _listen(host, port)
+        listener = _listen(host, PORTS if port is None else [port])
     except OSError as error:
-        # Newer Pythons add the address in brackets.
-        why = str(error.strerror).partition(" (")[0]
-        return _fail(f"cannot listen on {host}, port {port}: {why}")
+        return _fail(_refused(host, port, error))
     with listener:
+        instead = port is None and listener.getsockname()[1] != PORTS[0]
+        taken = f" (port {PORTS[0]} is in use)" if instead else ""
         if directory is not None:
-            return _serve(listener, workers, directory, "kept", server)
+            return _serve(listener, taken, workers, directory, "kept", server)
         with _temporary_directory() as directory:
-            return _serve(
-                listener, workers, directory, "removed at the end", server
-            )
+            fate = "removed at the end"
+            return _serve(listener, taken, workers, directory, fate, server)
 
 
 @contextmanager
@@ -107,17 +111,42 @@ def _temporary_directory() -> Iterator[str]:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, ports: Sequence[int]) -> socket.socket:
     """
-    The socket for the server: some would say in five lines and as many
-    seconds that a port is in use, and not say which free one they took.
+    The socket for the server, at the first of these ports that is free: some
+    would say in five lines and as many seconds that one is in use, and not
+    say which they took.
     """
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    return socket.create_server((host, port), family=family, backlog=512)
+    family = socket.getaddrinfo(host, ports[0], type=socket.SOCK_STREAM)[0][0]
+
+    def listen(port: int) -> socket.socket:
+        address = host, port
+        return socket.create_server(address, family=family, backlog=512)
+
+    for port in ports[:-1]:
+        try:
+            return listen(port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    return listen(ports[-1])
+
+
+def _refused(host: str, port: int | None, error: OSError) -> str:
+    if port is None:
+        where = f"{host}, ports {PORTS[0]} to {PORTS[-1]}"
+    else:
+        where = f"{host}, port {port}"
+    # Newer Pythons add the address in brackets.
+    why = str(error.strerror).partition(" (")[0]
+    if error.errno == errno.EADDRINUSE:
+        why += "; choose another port with --port, or any free one: --port 0"
+    return f"cannot listen on {where}: {why}"
 
 
 def _serve(
     listener: socket.socket,
+    taken: str,
     workers: int,
     directory: str,
     fate: str,
@@ -134,6 +163,7 @@ def _serve(
         workers=workers,
         server=server,
         url=f"http://{f'[{host}]' if ':' in host else host}:{port}/",
+        taken=taken,
         idle=IDLE,
         kept=KEPT // 60,
     )
