@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -19,7 +20,6 @@ from websession import WebSession
 
 pytestmark = pytest.mark.browser
 
-PHONE = (375, 812)
 # Chromium's own business is not to be done on the network meanwhile.
 OPTIONS = [
     "--headless=new",
@@ -39,6 +39,8 @@ OPTIONS = [
 REPLACED = "stale element|does not belong to the document"
 # Draws the picture in the README: WEBSESSION_PICTURE=.github/demo.png
 PICTURE = os.environ.get("WEBSESSION_PICTURE")
+# Draws all states of the page, in this directory.
+PICTURES = os.environ.get("WEBSESSION_PICTURES")
 
 
 @pytest.fixture(scope="module")
@@ -312,6 +314,7 @@ def test_the_notes_of_an_expired_session_stay(page, site, reload):
     page.write("left", "what I wrote")
     page.save("left")
     page.wait(lambda: "what I wrote" in str(contents(page, site[1])))
+    polls(page)
     expire(page, site[1])
     page.wait_for(
         "notice", "Your session has expired.* log in again as Ann .*"
@@ -334,6 +337,22 @@ def test_the_notes_of_an_expired_session_stay(page, site, reload):
 def contents(page, sessions):
     ws = WebSession.for_web(sessions)
     return ws.retrieveSession(cookie_of(page)["value"])
+
+
+def test_texts_of_a_session_that_is_gone_can_be_saved_again(page, site):
+    page.log_in("Ann")
+    page.write("left", "what I wrote")
+    page.save("left")
+    page.wait(lambda: "what I wrote" in str(contents(page, site[1])))
+    polls(page)
+    WebSession.for_web(site[1]).deleteSession(cookie_of(page)["value"])
+    page.wait_for("notice", "There is no such session.*")
+    polls(page, 2)
+    assert value(page, "left") == "what I wrote"
+    page.save("left")
+    page.wait(lambda: cookie_of(page))
+    assert contents(page, site[1]) == {"left": "what I wrote"}
+    assert complaints(page) == []
 
 
 def test_log_out_takes_the_notes_along(page):
@@ -364,35 +383,80 @@ def test_files_come_and_go(page, site):
     page.wait(lambda: name not in page.text("files"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone_nothing_is_wider_than_the_screen(page, scheme):
+@contextlib.contextmanager
+def screen(page, width, scheme):
+    """The page on a telephone or a wide screen, in light or dark colours."""
     cdp = page.driver.execute_cdp_cmd
     cdp(
         "Emulation.setDeviceMetricsOverride",
         {
-            "width": PHONE[0],
-            "height": PHONE[1],
-            "deviceScaleFactor": 2,
-            "mobile": True,
+            "width": width,
+            "height": 844,
+            "deviceScaleFactor": 1,
+            "mobile": width < 600,
         },
     )
     media = [{"name": "prefers-color-scheme", "value": scheme}]
     cdp("Emulation.setEmulatedMedia", {"features": media})
     try:
-        page.log_in("A" * 40)
-        page.hammer()
-        width, shown = page.driver.execute_script(
+        yield
+    finally:
+        cdp("Emulation.clearDeviceMetricsOverride", {})
+        cdp("Emulation.setEmulatedMedia", {"features": []})
+
+
+def violations(page):
+    """What axe-core, which looks for barriers, has to say about the page."""
+    found = find_spec("axe_selenium_python")
+    if found is None:
+        missing("axe-selenium-python")
+    script = Path(found.origin).parent / "node_modules/axe-core/axe.min.js"
+    page.driver.execute_script(script.read_text("utf-8"))
+    result = page.driver.execute_async_script(
+        "axe.run().then(arguments[0], (e) => arguments[0]({error: String(e)}))"
+    )
+    assert len(result["passes"]) > 20, result
+    return [
+        (each["id"], [node["html"] for node in each["nodes"]])
+        for each in result["violations"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_everybody_can_use_the_page(page, site, width, scheme):
+    """Logged out, logged in, expired: no barriers, nothing is cut off."""
+
+    def check(state):
+        picture(page, f"{state}-{width}-{scheme}")
+        assert violations(page) == []
+        wide, shown = page.driver.execute_script(
             "return [document.documentElement.scrollWidth, innerWidth]"
         )
-        assert (width, shown) == (PHONE[0], PHONE[0])
+        assert wide <= shown == width
+
+    with screen(page, width, scheme):
         background = page.driver.execute_script(
             "return getComputedStyle(document.body).backgroundColor"
         )
         red = int(re.search(r"\d+", background)[0])
         assert (red < 64) is (scheme == "dark")
-    finally:
-        cdp("Emulation.clearDeviceMetricsOverride", {})
-        cdp("Emulation.setEmulatedMedia", {"features": []})
+        check("out")
+        page.log_in("A" * 40)
+        page.write("left", "Milk, bread,\ncoffee")
+        page.save("left")
+        page.hammer()
+        page.wait(lambda: "Milk" in str(contents(page, site[1])))
+        check("in")
+        expire(page, site[1])
+        page.wait_for("notice", "Your session has expired.*")
+        polls(page)
+        check("expired")
+
+
+def picture(page, name):
+    if PICTURES:
+        Path(PICTURES, f"{name}.png").write_bytes(whole_page(page))
 
 
 def whole_page(page):
