@@ -220,13 +220,21 @@ def test_the_printed_crontab_line_runs(console, printed, backend):
     assert session_files(root) == []
 
 
-@pytest.mark.parametrize("is_installed", [True, False])
+@pytest.mark.parametrize(
+    ("name", "mode", "is_installed"),
+    [
+        ("websession", 0o755, True),
+        ("websession", 0o644, False),
+        # Of a package whose files came over FTP.
+        ("__main__.py", 0o755, False),
+    ],
+)
 def test_it_prints_how_it_was_started(
-    console, root, aged, tmp_path, monkeypatch, capsys, is_installed
+    root, aged, tmp_path, monkeypatch, capsys, name, mode, is_installed
 ):
-    program = tmp_path / "bin" / "websession"
+    program = tmp_path / "bin" / name
     program.parent.mkdir()
-    program.touch(0o755 if is_installed else 0o644)
+    program.touch(mode)
     monkeypatch.setattr(sys, "argv", [str(program)])
     assert main(["sweep", str(root), "--print-cron"]) == 0
     line = capsys.readouterr().out.splitlines()[1]
