@@ -247,7 +247,8 @@ def test_delete_what_is_old(console, root, make_store):
 
 
 @pytest.mark.parametrize(
-    ("answer", "left"), [("y", 1), ("yes", 1), ("", 3), ("n", 3), ("yn", 3)]
+    ("answer", "left"),
+    [("y", 1), ("yes", 1), ("", 3), ("n", 3), ("yn", 3), ("\x04", 3)],
 )
 def test_who_sits_before_it_is_asked(console, root, make_store, answer, left):
     clock = [time.time() - 3 * 86400]

@@ -305,10 +305,18 @@ def _is_meant(store: Inspector, options: argparse.Namespace) -> bool:
         f"delete {counted(count, 'session')} not stored for {span}, and log "
         "their users out? [y/N] "
     )
-    if count and input(question).strip().lower() in ("y", "yes"):
+    if count and _answer(question) in ("y", "yes"):
         return True
     say("nothing was deleted")
     return False
+
+
+def _answer(question: str) -> str:
+    try:
+        return input(question).strip().lower()
+    except EOFError:  # Ctrl-D
+        say()
+        return ""
 
 
 def _delete_old(
