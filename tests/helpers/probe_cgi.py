@@ -1,18 +1,15 @@
 """
 A script that prints its headers itself: what `probe_app` does, without WSGI.
-Whoever puts it on a server says in ``settings`` beside it where things are.
+Whoever puts it on a server says in a module ``settings`` where sessions are.
 """
 
 import os
-import sys
 
 import settings
 
-sys.path[:0] = settings.PATHS
-
-from probe_actions import act  # noqa: E402
-from websession import FileStore, WebSession, cgi  # noqa: E402
-from websession.web import SessionCookie  # noqa: E402
+from probe_actions import act
+from websession import FileStore, WebSession, cgi
+from websession.web import SessionCookie
 
 LOCKS = {"/locked": 30.0, "/impatient": 0.1}
 

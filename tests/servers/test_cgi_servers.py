@@ -20,9 +20,13 @@ import websession
 from client import Client
 from contract.site import (  # noqa: F401
     test_a_cookie_made_up_is_not_adopted,
+    test_a_log_out_with_the_id_from_before_a_log_in_ends_both,
+    test_changes_inside_values,
+    test_crawlers_leave_nothing,
     test_every_increment_counts,
     test_keys_of_a_slow_and_a_quick_request,
     test_log_out_wins_over_a_slow_request,
+    test_reading_writes_nothing,
     test_the_id_from_before_a_log_in_is_good_for_nothing,
 )
 from machine import missing
@@ -77,19 +81,23 @@ def account(root):
         )
     scripts.mkdir()
     shutil.copy(HELPERS / "probe_actions.py", library)
-    text = (HELPERS / "probe_cgi.py").read_text()
     script = scripts / "probe.cgi"
-    script.write_text(f"#!{PYTHON} -sS\n{text}")
+    script.write_text(
+        f"#!{PYTHON} -IS\n"
+        "import sys\n"
+        f"sys.path.insert(0, {str(library)!r})\n"
+        + (HELPERS / "probe_cgi.py").read_text()
+    )
     script.chmod(0o755)
     sessions = root / "home" / "sessions"
     sessions.parent.mkdir(mode=0o700)
-    (scripts / "settings.py").write_text(
-        f"PATHS, SESSIONS = [{str(library)!r}], {str(sessions)!r}\n"
-    )
+    (library / "settings.py").write_text(f"SESSIONS = {str(sessions)!r}\n")
     (root / "run").mkdir()
     if os.geteuid() == 0:
         entry = pwd.getpwnam("www-data")
-        for place in sessions.parent, root / "run":
+        # The library too, for Python keeps there what it has compiled.
+        packages = [path for path in library.rglob("*") if path.is_dir()]
+        for place in sessions.parent, root / "run", library, *packages:
             os.chown(place, entry.pw_uid, entry.pw_gid)
     return sessions
 
