@@ -32,7 +32,8 @@ from contract.site import (  # noqa: F401
 from machine import missing
 from serving import Site, program, running, serving
 
-pytestmark = pytest.mark.server
+# A process for each request; which Python the tests have does not matter.
+pytestmark = [pytest.mark.server, pytest.mark.stress]
 
 HELPERS = Path(__file__).parents[1] / "helpers"
 # It sees neither packages of the system nor variables of the environment.
