@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import os
 import sys
-from io import BufferedIOBase, TextIOWrapper
+from io import BufferedIOBase, TextIOWrapper, UnsupportedOperation
 
 from .exceptions import SessionBusy, SessionException, SessionLocked
 from .web import refusal
 from .web.cookie import SessionCookie
 from .web.events import log_event
 from .web.headers import with_session
+from .web.loading import BEFORE
 from .web.manager import SessionManager
 from .web.session import Session
 
@@ -49,44 +50,71 @@ class _Held(BufferedIOBase):
 
     def __init__(self, out: Any) -> None:
         self._out = out
+        # What codecs made has another name for it.
+        self._raw = getattr(out, "buffer", None) or out.stream
         self._kept: list[bytes] | None = []
         self._text = sys.stdout = TextIOWrapper(
-            self, encoding=out.encoding, errors=out.errors
+            self,
+            encoding=getattr(out, "encoding", None) or "utf-8",
+            errors=out.errors,
+            line_buffering=getattr(out, "line_buffering", False),
+            write_through=getattr(out, "write_through", False),
         )
 
     def writable(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        """For programs that the script starts after its headers."""
+        if self._kept is not None:
+            raise UnsupportedOperation(
+                "print(session.headers()) before others write to the output"
+            )
+        self._raw.flush()
+        number: int = self._raw.fileno()
+        return number
+
     def write(self, data: Any) -> int:
         if self._kept is None:
-            self._out.buffer.write(data)
+            self._raw.write(data)
         else:
             self._kept.append(bytes(data))
         return len(data)
 
     def flush(self) -> None:
         # Also called when nothing refers to this any more.
-        if self._kept is None and not self._out.closed:
-            self._out.buffer.flush()
+        if self._kept is None and not self._raw.closed:
+            self._raw.flush()
 
     def release(self) -> None:
         """From now on all goes through, after what was kept."""
-        self._text.flush()
-        self._out.flush()
+        _flush(self._text)
+        _flush(self._out)
         kept, self._kept = self._kept, None
-        self._out.buffer.writelines(kept or ())
+        self._raw.writelines(kept or ())
 
     def has_blank_line(self) -> bool:
-        """Whether what is kept has the line that ends the headers."""
-        self._text.flush()
-        lines = b"".join(self._kept or ()).replace(b"\r\n", b"\n")
+        """Whether what was printed has the line that ends the headers."""
+        # Whatever the script has put in the place of ours, or before it.
+        _flush(sys.stdout)
+        _flush(self._text)
+        text = getattr(sys.stdout, "getvalue", str)()
+        kept = b"".join(self._kept or ()) + text.encode("utf-8", "replace")
+        lines = kept.replace(b"\r\n", b"\n")
         return lines.startswith(b"\n") or b"\n\n" in lines
 
     def end(self) -> None:
         """Gives the place back; what is kept is forgotten."""
-        self._text.flush()
-        if sys.stdout is self._text:
-            sys.stdout = self._out
+        _flush(sys.stdout)
+        _flush(self._text)
+        sys.stdout = self._out
+
+
+def _flush(file: Any) -> None:
+    try:
+        file.flush()
+    except ValueError:
+        pass  # the script has closed it
 
 
 class CGISession(Session):
@@ -105,6 +133,7 @@ class CGISession(Session):
     _lock_timeout: float | None = None
     _has_begun = False
     _held: _Held | None = None
+    _pid = 0  # of whom has entered it
 
     def headers(self, others: Iterable[tuple[str, str]] = ()) -> str:
         """
@@ -124,13 +153,15 @@ class CGISession(Session):
         Raises:
             ValueError: a header with the end of a line in it.
             RuntimeError: the empty line was printed before, and nothing is
-                stored; or it was called before.
+                stored; it was called before, or not inside of `with`.
             MaxSessionCountExceeded, SessionTooLarge, SessionStoreError,
             TypeError: it could not be stored, see `Session`.
         """
         own = [*others]
         # Before anything is stored.
         _lines(own)
+        if not self._pid:
+            raise RuntimeError("print(session.headers()) inside of `with`")
         if self._has_begun or (
             self._held is not None and self._held.has_blank_line()
         ):
@@ -148,35 +179,46 @@ class CGISession(Session):
     def _store(self) -> None:
         try:
             self._commit()
+        except BaseException:
+            self._phase = BEFORE  # nothing was stored
+            raise
         finally:
             self._unlock()
 
     def __enter__(self) -> CGISession:
+        if self._pid:
+            raise RuntimeError("a session is for one `with`, and one request")
+        self._pid = os.getpid()
         if self._lock_timeout is not None:
             label = os.environ.get("SCRIPT_NAME", "")[:80]
             try:
                 self._lock(self._lock_timeout, label)
-            except SessionLocked as error:
+            except _REFUSED as error:
                 _refuse(error)
-        if hasattr(sys.stdout, "buffer"):
+        if hasattr(sys.stdout, "buffer") or hasattr(sys.stdout, "stream"):
             self._held = _Held(sys.stdout)
         return self
 
     def __exit__(
         self, kind: object, error: object, trace: object
     ) -> Literal[False]:
+        # A child that was forked within answers nothing, and stores nothing.
+        is_ours = self._pid == os.getpid()
         try:
-            if error is None or isinstance(error, SystemExit):
+            if is_ours and (error is None or isinstance(error, SystemExit)):
                 self._end()
                 self._release()
                 return False
         except _REFUSED as refused:
             error = refused
         finally:
-            if self._held is not None:
-                self._held.end()
-            self._unlock()
-        if not self._has_begun and isinstance(error, _REFUSED):
+            try:
+                if self._held is not None:
+                    self._held.end()
+            finally:
+                if is_ours:
+                    self._unlock()
+        if is_ours and not self._has_begun and isinstance(error, _REFUSED):
             _refuse(error)
         return False
 
@@ -190,7 +232,8 @@ class CGISession(Session):
             self._finish()
             return
         self._store()
-        if self._for_browser() is not None:
+        # A cookie that is to be forgotten may as well come again.
+        if self._for_browser():
             raise RuntimeError(
                 "the browser was not told of its session: "
                 "print(session.headers()) before the empty line that ends "
@@ -248,7 +291,10 @@ def _environ() -> dict[str, str]:
         name.decode("latin-1"): value.decode("latin-1")
         for name, value in os.environb.items()
     }
-    https = environ.get("HTTPS", "").lower() in ("on", "1")
+    https = (
+        environ.get("HTTPS", "").lower() in ("on", "1", "yes")
+        or environ.get("REQUEST_SCHEME") == "https"
+    )
     environ["wsgi.url_scheme"] = "https" if https else "http"
     return environ
 

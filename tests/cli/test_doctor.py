@@ -139,7 +139,7 @@ def test_the_umask_does_not_matter(checks, root, ws, umask):
 
 
 def test_a_directory_that_a_web_server_hands_out(checks, tmp_path):
-    for name in "public_html", "htdocs", "www", "cgi-bin":
+    for name in "public_html", "htdocs", "httpdocs", "www", "cgi-bin":
         path = tmp_path / name / "shop" / "sessions"
         path.mkdir(parents=True, mode=0o700)
         found = checks(path)
@@ -150,14 +150,31 @@ def test_a_directory_that_a_web_server_hands_out(checks, tmp_path):
     path.mkdir(parents=True, mode=0o700)
     found = checks(path)
     assert not has(found.get("warning", []), "web servers")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "public_html").symlink_to(tmp_path / "www2")
+    found = checks(tmp_path / "home" / "public_html" / "sessions")
+    assert has(found["warning"], "home/public_html, which")
 
 
-def test_open_to_others(checks, tmp_path):
+def test_open_to_others(checks, console, tmp_path):
     path = tmp_path / "open"
     path.mkdir()
     path.chmod(0o755)
     found = checks(path, status=3)
     assert has(found["error"], "is open to other users (mode 755)")
+    (told,) = (
+        each["advice"]
+        for each in console.json("doctor", path, status=3)
+        if each["level"] == "error"
+    )
+    assert told == f"chmod 700 {path}"
+    (path / "something else").touch()
+    (told,) = (
+        each["advice"]
+        for each in console.json("doctor", path, status=3)
+        if each["level"] == "error"
+    )
+    assert told == f"use a new directory, like {path}/sessions"
 
 
 def test_parents_that_others_can_write_to(checks, tmp_path):
@@ -184,7 +201,7 @@ def test_of_another_owner(checks, tmp_path):
     assert has(found["error"], "belongs to user nobody, this process runs as")
     os.chown(path, 0, 0)
     os.chown(path.parent, 65534, 65534)
-    assert has(checks(path)["warning"], "belongs to user 65534, who can")
+    assert has(checks(path)["warning"], "belongs to user nobody, who can")
 
 
 @pytest.mark.root

@@ -14,6 +14,7 @@ from console import handle_of, plain
 from support import Child, at, file_of, in_processes
 from websession import FileStore, InvalidSessionId, WebSession
 from websession.admin.inspector import Inspector
+from websession.cli import main, show
 from websession.cli.show import _redacted
 from websession.flask import tagged_json
 from websession.keyring import MIN_SECRET_LENGTH
@@ -101,11 +102,16 @@ SECRETS = [
     "CSRFToken", "access_token", "tokens2", "secret", "clientSecret", "auth",
     "oauth_state_secret", "_auth_user_hash", "card_number", "otp", "pin",
     "iban", "session_id", "sessionid", "credentials", "private_key",
+    "oauth_state", "google-oauth2_state", "_state_google_x", "code_verifier",
+    "auth_code", "authorization_header", "_csrft_", "secretkey", "APIkey",
+    "dbpass", "userpwd", "pincode", "otpauth_uri", "google_oauth", "code",
+    "login_code", "backup_codes", "recovery_codes", "refresh", "PHPSESSID",
+    "SAMLResponse", "ticket", "salt", "magic_link", "creditcard",
 ]  # fmt: skip
 NO_SECRETS = [
     "shopping_cart", "author", "authors", "monkey", "keyboard",
     "_auth_user_id", "_auth_user_backend", "passage", "compass",
-    "discard", "spinner", "pinned",
+    "discard", "spinner", "pinned", "country_code", "postal_code", "bypass",
     "hashtags", "apiary", "user", "2", "",
 ]  # fmt: skip
 
@@ -263,6 +269,27 @@ def test_who_sits_before_it_is_asked(console, root, make_store, answer, left):
     assert "delete 2 sessions not stored for 2d" in shown
     assert ("nothing was deleted" in shown) == (left == 3)
     assert ws.countSessions() == left
+
+
+def test_what_has_become_old_before_the_answer_stays(
+    root, ws, monkeypatch, capsys
+):
+    clock = [1e9]
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    ws.newSession()
+    clock[0] += 5
+    ws.newSession()
+
+    def answer(question):
+        assert "delete 1 session not stored for 3s" in question
+        clock[0] += 60
+        return "y"
+
+    monkeypatch.setattr(show, "_answer", answer)
+    monkeypatch.setattr(show, "is_terminal", lambda: True)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert main(["delete", str(root), "--older-than", "3s"]) == 0
+    assert capsys.readouterr().out == "1 session deleted\n"
 
 
 def test_who_has_said_yes_is_not_asked(console, root, make_store):

@@ -19,6 +19,7 @@ from websession import (
 )
 from websession.admin.check import Verifier
 from websession.admin.inspector import Inspector
+from websession.cli import main
 from websession.record import HEADER_LENGTH
 
 OLD = (1e9, 1e9)
@@ -111,6 +112,26 @@ def test_findings_are_grouped_the_worst_first(console, root, ws):
     assert status == 3
     assert out.count("is damaged") == 5
     assert "more: --all" not in out
+
+
+def test_what_was_found_before_it_is_interrupted_is_told(
+    root, ws, monkeypatch, capsys
+):
+    file_of(root, ws.newSession()).write_bytes(b"x" * 1024)
+    findings = Verifier.findings
+
+    def interrupted(self):
+        for each in findings(self):
+            yield each
+            if not isinstance(each, int):
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(Verifier, "findings", interrupted)
+    assert main(["verify", str(root), "--repair"]) == 130
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[0] == "1 damaged:"
+    assert "(done: move to .damaged/)" in shown.out
+    assert "interrupted while verifying" in shown.err
 
 
 def test_damage_of_each_kind(root, ws, findings):

@@ -17,6 +17,7 @@ GUIDES = {
 # Where the examples have their sessions, and their code.
 PLACE = "/var/lib/shop"
 CODE = "/srv/shop"
+SOCKETS = "/run/shop"
 
 _BLOCK = re.compile(
     r"^(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<language>\w*)\n"
@@ -35,9 +36,10 @@ class Block(NamedTuple):
 
 def blocks(page, place):
     """The blocks of a page, with `place` for where the examples have theirs,
-    and ``code`` beside it."""
+    and ``code`` and ``run`` beside it."""
     text = page.read_text().replace(PLACE, str(place))
     text = text.replace(CODE, str(place.parent / "code"))
+    text = text.replace(SOCKETS, str(place.parent / "run"))
     return [Block(**each.groupdict()) for each in _BLOCK.finditer(text)]
 
 

@@ -1671,9 +1671,31 @@ MUTATIONS = [
         "tests/web/test_cgi.py",
     ),
     Mutation(
+        "a child that was forked in a script stores the session",
+        "src/websession/cgi.py",
+        "is_ours = self._pid == os.getpid()",
+        "is_ours = True",
+        "tests/web/test_cgi.py",
+    ),
+    Mutation(
+        "what a script has put in the place of the output is not looked at",
+        "src/websession/cgi.py",
+        "        _flush(sys.stdout)\n        _flush(self._text)\n        text",
+        "        _flush(self._text)\n        text",
+        "tests/web/test_cgi.py",
+    ),
+    Mutation(
+        "more is deleted than was asked for",
+        "src/websession/cli/show.py",
+        'count = _delete_old(store, before, options, "deleting")',
+        "before = time.time() - options.older_than\n"
+        '        count = _delete_old(store, before, options, "deleting")',
+        "tests/cli/test_show.py",
+    ),
+    Mutation(
         "a script that failed stores its session",
         "src/websession/cgi.py",
-        "if error is None or isinstance(error, SystemExit):",
+        "if is_ours and (error is None or isinstance(error, SystemExit)):",
         "if True:",
         "tests/web/test_cgi.py",
     ),

@@ -118,6 +118,11 @@ def uwsgi(root):
     if not on_uwsgi.available():
         missing("uWSGI")
     (root / "uwsgi.ini").write_text(text("uwsgi.ini", root))
+    # As the guide says: nginx enters this one, and not that of the sessions.
+    (root / "run").mkdir(0o750)
+    if os.geteuid() == 0:
+        root.chmod(0o755)
+        os.chown(root / "run", 0, pwd.getpwnam("www-data").pw_gid)
     found = on_uwsgi._program()
     command = [found, "--ini", "uwsgi.ini"]
     listed = subprocess.run([found, "--plugins-list"], capture_output=True)
@@ -125,7 +130,7 @@ def uwsgi(root):
         command[1:1] = ["--plugin", "python3"]
     for path in (str(root / "code"), *python_paths()):
         command += ["--pythonpath", path]
-    site = Site(str(root / "shop" / "uwsgi.sock"), root / "shop" / "sessions")
+    site = Site(str(root / "run" / "uwsgi.sock"), root / "shop" / "sessions")
     with running(command, root, site):
         yield
 
@@ -149,7 +154,7 @@ def nginx(root):
         assert old in config
         config = config.replace(old, new)
     (root / "nginx.conf").write_text(config)
-    user = "user root;" if os.geteuid() == 0 else ""
+    user = "user www-data;" if os.geteuid() == 0 else ""
     (root / "main.conf").write_text(NGINX.format(root=root, user=user))
     site = TLSSite(port, root / "shop" / "sessions")
     command = [found, "-p", str(root), "-c", str(root / "main.conf")]

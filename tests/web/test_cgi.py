@@ -240,3 +240,150 @@ def test_the_standard_output_is_given_back(tmp_path, monkeypatch):
         one["nothing"]
     assert sys.stdout is out
     assert out.buffer.getvalue() == b"Vary: Cookie\n"
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        "io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')",
+        "codecs.getwriter('utf-8')(sys.stdout.buffer)",
+        "io.StringIO()",
+    ],
+)
+def test_no_id_gets_into_a_page_whatever_the_output_is(visit, wrap):
+    code = (
+        f"\n    import codecs, io\n    sys.stdout = {wrap}"
+        '\n    session["user"] = "ann"'
+        '\n    print("Content-Type: text/plain\\n")'
+        "\n    print(session.headers())"
+    )
+    status, headers, body, errors = visit(code)
+    assert (status, headers, body) == (1, {}, "")
+    assert "before the empty line" in errors
+    assert sessions(visit) == 0
+
+
+def test_an_output_that_codecs_made_is_held_back_too(visit, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import codecs, sys\n"
+        "from websession import cgi\n"
+        "from websession.web import SessionCookie\n"
+        "sys.stdout = codecs.getwriter('utf-8')(sys.stdout.buffer)\n"
+        f"with cgi.session({str(visit.root)!r}) as session:\n"
+        "    session['user'] = 'ann'\n"
+        "    print('Content-Type: text/plain')\n"
+        "    if len(sys.argv) > 1:\n"
+        "        print()\n"
+        "    print(session.headers())\n"
+    )
+    source = str(Path(websession.__file__).parents[1])
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, script, *arguments],
+            env={**os.environ, "PYTHONPATH": source},
+            capture_output=True,
+            text=True,
+        )
+
+    assert "Set-Cookie: __Host-websession=" in run().stdout
+    assert run("early").stdout == ""
+
+
+def test_headers_are_for_use_within_the_statement(visit):
+    session = cgi.session(visit.root)
+    session["user"] = "ann"
+    with pytest.raises(RuntimeError, match="inside of `with`"):
+        session.headers()
+    assert sessions(visit) == 0
+    with cgi.session(visit.root) as session:
+        with pytest.raises(RuntimeError, match="for one `with`"):
+            session.__enter__()
+
+
+def test_a_program_that_is_started_after_the_headers_writes_in_order(visit):
+    _, _, body, errors = visit(
+        '\n    session["a"] = 1\n    import subprocess'
+        "\n    print(session.headers() + '\\n\\n' + 'one')"
+        "\n    subprocess.run(['echo', 'two'], stdout=sys.stdout.flush())"
+        "\n    subprocess.run(['echo', 'three'], stdout=sys.stdout)"
+        "\n    print('four')"
+    )
+    assert (body, errors) == ("one\ntwo\nthree\nfour\n", "")
+    status, headers, _, errors = visit(
+        "\n    import subprocess"
+        "\n    subprocess.run(['echo', 'two'], stdout=sys.stdout)"
+    )
+    assert (status, headers) == (1, {})
+    assert "print(session.headers()) before others write" in errors
+
+
+def test_an_unbuffered_output_stays_unbuffered(visit):
+    _, _, body, _ = visit(
+        '\n    session["a"] = 1\n    import os'
+        "\n    print(session.headers() + '\\n\\n' + 'one')"
+        "\n    os.system('echo two')\n    print('three')",
+        PYTHONUNBUFFERED="1",
+    )
+    assert body == "one\ntwo\nthree\n"
+
+
+def test_a_child_that_is_forked_within_stores_and_prints_nothing(visit):
+    fork = (
+        "\n    import os\n    print('X-Before: 1')"
+        "\n    if os.fork() == 0:"
+        "\n        session['child'] = True\n        sys.exit()"
+        "\n    os.wait()"
+    )
+    status, headers, body, errors = visit(fork + COUNT)
+    assert (status, body, errors) == (0, "1 visits\n", "")
+    assert headers["Content-Type"] == "text/plain"
+    assert sessions(visit) == 1
+
+
+def test_a_cookie_that_names_nothing_is_no_error_where_all_is_read(visit):
+    status, headers, body, errors = visit(
+        '\n    print("Content-Type: text/plain\\n")'
+        '\n    print("user", session.get("user"))',
+        "sid=" + "x" * 32,
+    )
+    assert (status, body, errors) == (0, "user None\n", "")
+    assert headers == {"Content-Type": "text/plain"}
+
+
+def test_a_script_may_do_with_less_after_what_was_too_large(visit):
+    status, _, body, _ = visit(
+        '\n    session["large"] = "x" * 5000\n    try:'
+        "\n        session.headers()\n    except Exception:"
+        '\n        del session["large"]' + COUNT
+    )
+    assert (status, body) == (0, "1 visits\n")
+    assert sessions(visit) == 1
+
+
+def test_a_refusal_is_printed_though_the_script_has_another_output(visit):
+    _, headers, body, _ = visit(
+        "\n    import codecs"
+        "\n    sys.stdout = codecs.getwriter('utf-8')(sys.stdout.buffer)"
+        '\n    session["large"] = "x" * 5000' + COUNT
+    )
+    assert headers["Status"] == "413 Content Too Large"
+    assert "visits" not in body
+
+
+def test_a_script_may_close_its_output(visit):
+    cookie = cookie_of(visit()[1])
+    status, _, body, errors = visit(
+        COUNT + "    sys.stdout.close()\n    session['visits'] = 7\n", cookie
+    )
+    assert (status, body, errors) == (0, "2 visits\n", "")
+    assert visit(cookie=cookie)[2] == "8 visits\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HTTPS", "yes"), ("HTTPS", "1"), ("REQUEST_SCHEME", "https")],
+)
+def test_what_servers_call_tls(visit, name, value):
+    assert visit(**{name: value})[1]["Set-Cookie"].endswith("; Secure")

@@ -12,7 +12,12 @@ from stat import S_ISVTX
 from typing import TYPE_CHECKING
 
 from ..disk.backend import BACKEND
-from ..disk.private import check_directory, mount_of, network_type
+from ..disk.private import (
+    check_directory,
+    mount_of,
+    network_type,
+    user_name,
+)
 from ..exceptions import SessionStoreError, UnsafeStore
 from .probes import (
     ERROR,
@@ -37,7 +42,9 @@ _LITTLE_ROOM = 100 << 20
 _FEW_FILES = 10_000
 _FEW_DESCRIPTORS = 256
 # What hosts call the directories of a site.
-_WEB_ROOTS = ("public_html", "htdocs", "www", "wwwroot", "cgi-bin")
+_WEB_ROOTS = (
+    "public_html", "htdocs", "httpdocs", "www", "wwwroot", "cgi-bin",
+)  # fmt: skip
 
 
 def examine(path: str, allow_network: bool) -> Iterator[Check]:
@@ -60,7 +67,8 @@ def examine(path: str, allow_network: bool) -> Iterator[Check]:
         yield _privacy(place)
     yield from _parents(place)
     yield from _mount(place, allow_network)
-    yield from _handed_out(wanted)
+    # By either name: ~/public_html is often a link.
+    yield from _handed_out(os.path.abspath(path), wanted)
     yield from _cleaners(place)
     yield from _room(place)
     yield from _process()
@@ -136,7 +144,8 @@ def _parents(place: str) -> Iterator[Check]:
         if info.st_uid not in (0, os.geteuid()):
             yield Check(
                 WARNING,
-                f"{above} belongs to user {info.st_uid}, who can replace "
+                f"{above} belongs to user {user_name(info.st_uid)}, who can "
+                "replace "
                 "what is in it",
                 "use a directory below one of root's or of this user's",
             )
@@ -203,18 +212,19 @@ def _has_no_journal(place: str, kind: str) -> bool:
         return kind == "ext2"
 
 
-def _handed_out(place: str) -> Iterator[Check]:
-    parts = place.split("/")
-    for number, part in enumerate(parts):
-        if part in _WEB_ROOTS:
-            yield Check(
-                WARNING,
-                f"below {'/'.join(parts[: number + 1])}, which web servers "
-                "hand out to anybody",
-                "use a directory that no browser reaches, like ~/sessions or "
-                "/var/lib/NAME",
-            )
-            return
+def _handed_out(*places: str) -> Iterator[Check]:
+    for place in places:
+        parts = place.split("/")
+        for number, part in enumerate(parts):
+            if part in _WEB_ROOTS:
+                yield Check(
+                    WARNING,
+                    f"below {'/'.join(parts[: number + 1])}, which a web "
+                    "server may hand out to anybody",
+                    "use a directory that no browser reaches, like "
+                    "~/sessions or /var/lib/NAME",
+                )
+                return
 
 
 def _cleaners(place: str) -> Iterator[Check]:

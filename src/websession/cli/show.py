@@ -37,20 +37,37 @@ __all__ = ["add"]
 
 _PICKLE, _JSON = 1, 2
 # Words in the names of what nobody else is to read; how words of several may
-# end; and words that are one only at the end (not `_auth_user_id`).
+# end, and which do so by chance; and words that are one only with others
+# beside them (not `_auth_user_id`, `country_code`).
 _SECRETS = frozenset(
     {
-        "pass", "passphrase", "passcode", "pwd", "pw", "jwt", "csrf", "xsrf",
-        "nonce", "key", "keys", "bearer", "hash", "signature", "card", "cvc",
-        "cvv", "iban", "otp", "totp", "pin", "ssn", "cred", "credential",
-        "credentials", "private", "session", "sid",
+        "pw", "passphrase", "passcode", "passwort", "passhash", "jwt", "csrf",
+        "xsrf", "csrft", "nonce", "bearer", "hash", "salt", "seed",
+        "signature", "card", "cardnumber", "cvc", "cvv", "iban", "otp",
+        "totp", "otpauth", "mfa", "pin", "pincode", "ssn", "cred",
+        "credential", "credentials", "private", "session", "sid", "oauth",
+        "verifier", "state", "assertion", "ticket", "refresh", "magic",
+        "keys", "tokens", "secrets", "passwords",
     }
 )  # fmt: skip
 _ENDS = (
-    "password", "passwords", "passwd", "token", "tokens", "secret", "secrets",
-    "apikey", "sessionid",
+    "pass", "password", "passwd", "pwd", "token", "secret", "key", "card",
+    "sessionid", "sessid", "response",
 )  # fmt: skip
-_LAST = frozenset({"auth", "authorization", "cookie", "cookies"})
+_BY_CHANCE = frozenset(
+    {
+        "bypass", "compass", "discard", "donkey", "hockey", "jockey",
+        "monkey", "postcard", "scorecard", "surpass", "trespass", "turkey",
+        "whiskey", "wildcard",
+    }
+)  # fmt: skip
+_ALONE_OR_WITH = {
+    "auth": {"code", "header", "data", "value"},
+    "authorization": {"code", "header", "data", "value"},
+    "cookie": {"header", "value"},
+    "code": {"login", "sms", "backup", "recovery", "verification", "confirm"},
+    "codes": {"login", "backup", "recovery", "verification"},
+}
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _HIDDEN = "[hidden]"
 
@@ -101,8 +118,8 @@ def add(commands: Commands) -> None:
     delete.add_argument(
         "--yes",
         action="store_true",
-        help="with --older-than: do not ask; nobody is asked but on a "
-        "terminal",
+        help="with --older-than: do not ask; with --json, and where no "
+        "terminal is, nobody is asked",
     )
 
 
@@ -252,10 +269,18 @@ def _redacted(data: object) -> object:
 def _is_secret(key: str) -> bool:
     """By the words of its name, whatever they are joined with."""
     words = [word.lower() for word in _WORD.findall(key)]
-    return bool(words) and (
-        not _SECRETS.isdisjoint(words)
-        or any(word.endswith(_ENDS) for word in words)
-        or words[-1] in _LAST
+    return any(
+        word in _SECRETS
+        or (word.endswith(_ENDS) and word not in _BY_CHANCE)
+        or _is_one_here(word, words)
+        for word in words
+    )
+
+
+def _is_one_here(word: str, words: list[str]) -> bool:
+    others = _ALONE_OR_WITH.get(word)
+    return others is not None and (
+        len(words) == 1 or not others.isdisjoint(words)
     )
 
 
@@ -263,12 +288,13 @@ def _delete(options: argparse.Namespace) -> int:
     store, words = _opened(options)
     if bool(words) == (options.older_than is not None):
         raise Refused("delete which sessions? Give handles, or --older-than")
+    before = time.time() - (options.older_than or 0)
     if words:
         count = _delete_named(store, words, options)
     elif options.dry_run:
-        count = _delete_old(store, options, "counting")
-    elif _is_meant(store, options):
-        count = _delete_old(store, options, "deleting")
+        count = _delete_old(store, before, options, "counting")
+    elif _is_meant(store, before, options):
+        count = _delete_old(store, before, options, "deleting")
     else:
         return 0
     if options.json:
@@ -291,7 +317,9 @@ def _delete_named(
     return len(gone)
 
 
-def _is_meant(store: Inspector, options: argparse.Namespace) -> bool:
+def _is_meant(
+    store: Inspector, before: float, options: argparse.Namespace
+) -> bool:
     """Asks whoever sits before it, unless they have said so."""
     if (
         options.yes
@@ -299,7 +327,7 @@ def _is_meant(store: Inspector, options: argparse.Namespace) -> bool:
         or not (sys.stdin.isatty() and is_terminal())
     ):
         return True
-    count = _delete_old(store, options, "counting")
+    count = _delete_old(store, before, options, "counting")
     span = age(options.older_than)
     question = (
         f"delete {counted(count, 'session')} not stored for {span}, and log "
@@ -317,13 +345,18 @@ def _answer(question: str) -> str:
     except EOFError:  # Ctrl-D
         say()
         return ""
+    except KeyboardInterrupt:
+        say()
+        raise
 
 
 def _delete_old(
-    store: Inspector, options: argparse.Namespace, title: str
+    store: Inspector,
+    before: float,
+    options: argparse.Namespace,
+    title: str,
 ) -> int:
-    """Deletes them, or only counts."""
-    before = time.time() - options.older_than
+    """Deletes what was stored before that time, or only counts."""
     count = 0
     with progress(title, store.layout.shards, options.json) as show:
         for number in range(store.layout.shards):

@@ -14,6 +14,7 @@ from .output import counted, print_json, progress, say
 
 if TYPE_CHECKING:
     from ..admin.check import Finding
+    from ..admin.inspector import Inspector
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -54,6 +55,21 @@ def _run(options: argparse.Namespace) -> int:
     # What is logged is a finding, and told as one.
     logging.getLogger("websession").addHandler(logging.NullHandler())
     groups = {kind: _Group() for kind in KINDS}
+    try:
+        _look(store, verifier, groups, options)
+    except KeyboardInterrupt:
+        # What was found, and perhaps repaired, is told all the same.
+        _tell(verifier, groups, options)
+        raise
+    return _tell(verifier, groups, options)
+
+
+def _look(
+    store: Inspector,
+    verifier: Verifier,
+    groups: dict[str, _Group],
+    options: argparse.Namespace,
+) -> None:
     with progress("verifying", store.layout.shards, options.json) as show:
         for each in verifier.findings():
             if isinstance(each, int):
@@ -64,6 +80,14 @@ def _run(options: argparse.Namespace) -> int:
                 print_json(each._asdict())
             elif options.all:
                 say(_line(each))
+
+
+def _tell(
+    verifier: Verifier,
+    groups: dict[str, _Group],
+    options: argparse.Namespace,
+) -> int:
+    """Prints what was found; the exit status."""
     found = sum(group.found for group in groups.values())
     left = found - sum(group.done for group in groups.values())
     if options.json:

@@ -142,16 +142,19 @@ def check_directory(root: bytes) -> None:
         raise SessionStoreError(ENOTDIR, "not a directory", os.fsdecode(root))
     if info.st_uid != os.geteuid():
         advice = "use another directory"
-        if os.geteuid() != 0:
+        if os.geteuid() != 0 and _is_for_sessions(root):
             me = user_name(os.geteuid())
             advice = f"let root give it to {me} (chown -R {me} {shown})"
         raise UnsafeStore(
             f"{shown} {_belongs(info)}: {_run_as(info)}, or {advice}"
         )
     if info.st_mode & 0o077:
+        advice = f"use a new directory, like {shown}/sessions"
+        if _is_for_sessions(root):
+            advice = f"chmod 700 {shown}"
         raise UnsafeStore(
             f"{shown} is open to other users "
-            f"(mode {info.st_mode & 0o777:03o}): chmod 700 {shown}"
+            f"(mode {info.st_mode & 0o777:03o}): {advice}"
         )
     parent = root
     while parent not in (b"/", b"//"):
@@ -164,6 +167,15 @@ def check_directory(root: bytes) -> None:
                 f"all without the sticky bit: chmod o-w {above}, or use "
                 "another directory"
             )
+
+
+def _is_for_sessions(root: bytes) -> bool:
+    """Whether nothing else is in a directory, which others may need."""
+    try:
+        names = os.listdir(root)
+    except OSError:
+        return True  # nobody else sees what is in it
+    return not names or b".websession" in names
 
 
 def make_file(path: bytes, content: bytes) -> None:
