@@ -25,7 +25,8 @@ from websession.cli import main, parser
 
 COMMANDS = [
     "info", "stats", "list", "show", "delete", "top", "sweep", "gc", "verify",
-    "doctor", "migrate", "rekey", "bench", "demo", "completion", "man",
+    "doctor", "migrate", "rekey", "bench", "demo", "guide", "completion",
+    "man",
 ]  # fmt: skip
 # Which `show` needs too.
 LISTING = "websession.cli.listing"
@@ -429,7 +430,7 @@ def test_a_terminal_gets_colour_and_a_pipe_none(console, root, ws, rich):
     ws.newSession()
     piped = console.text("list", root)
     assert "\x1b" not in piped
-    status, shown = console.on_terminal("list", root, rich=rich)
+    status, shown = console.on_terminal("list", root, "--wide", rich=rich)
     assert (status, plain(shown)) == (0, piped)
     assert ("\x1b[1mhandle" in shown) == rich
     _, shown = console.on_terminal("doctor", root, rich=rich)
