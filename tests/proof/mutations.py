@@ -2632,8 +2632,15 @@ MUTATIONS = [
     Mutation(
         "the demo forgets what an expired session held",
         "src/websession/demo/site.py",
-        "            session[EXPIRED] = expired\n",
+        "            session[EXPIRED] = data.get(EXPIRED, data)\n",
         "",
+        "tests/servers/test_demo.py",
+    ),
+    Mutation(
+        "the demo shows another user the notes that wait",
+        "src/websession/demo/site.py",
+        '            session.update(dict.fromkeys(NOTES, ""))\n',
+        "            pass\n",
         "tests/servers/test_demo.py",
     ),
     Mutation(

@@ -351,9 +351,10 @@ def during_a_slow_request(root, monkeypatch):
 
     monkeypatch.setattr(demo_site, "time", SimpleNamespace(sleep=wait))
 
-    def run(act, form=b"action=slow"):
-        browser = Browser(make_app(root))
-        browser.increment()
+    def run(act, form=b"action=slow", browser=None):
+        if browser is None:
+            browser = Browser(make_app(root))
+            browser.increment()
         other = Browser(browser.app)
         other.cookie = browser.cookie
         with ThreadPoolExecutor(1) as pool:
@@ -373,6 +374,25 @@ def test_two_tabs_save_two_notes(during_a_slow_request):
     )
     assert slow.status == 303
     assert browser.state()["notes"] == {"left": "slow", "right": "quick"}
+
+
+def test_two_tabs_save_two_notes_of_an_expired_session(
+    browser, clock, during_a_slow_request
+):
+    browser.post("login", name="Ann")
+    browser.save("old")
+    browser.save("old", "right")
+    clock.move(61)
+    browser.state()
+    during_a_slow_request(
+        lambda browser: browser.save("quick", "right"),
+        b"action=save&note=left&text=slow&slowly=yes",
+        browser,
+    )
+    notes = {"left": "slow", "right": "quick"}
+    assert browser.state()["notes"] == notes
+    browser.post("login", name="Ann")
+    assert browser.state()["notes"] == notes
 
 
 def test_log_out_wins_over_a_slow_request(during_a_slow_request, root):

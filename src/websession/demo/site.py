@@ -32,7 +32,8 @@ LIFETIME = 600
 KEPT = 600
 # Each is a key of the session: what two tabs store is merged by keys.
 NOTES = ("left", "right")
-# What has expired waits under this key for a log-in.
+# What has expired waits under this key for a log-in; its notes do so under
+# their own, to be merged as ever.
 EXPIRED = "expired"
 # How often the hammer strikes.
 STROKES = 200
@@ -107,7 +108,7 @@ class Demo:
             "backend": BACKEND,
             "session": None,
             "notice": _notice(session),
-            "notes": _notes(session.get(EXPIRED, session)),
+            "notes": _notes(session),
         }
         mine = ""
         if session.id is not None:
@@ -162,6 +163,8 @@ class Demo:
         expired = session.pop(EXPIRED, {})
         if expired.get("user", name) == name:
             session.update({**expired, **session})
+        else:
+            session.update(dict.fromkeys(NOTES, ""))
         session["user"] = name
         session.idle = 0  # as others
 
@@ -178,7 +181,7 @@ class Demo:
         if note not in NOTES:
             raise BadRequest("400 Bad Request", "There is no such note.")
         self._read_and_wait(session, form.get("slowly") == "yes")
-        session.get(EXPIRED, session)[note] = form.get("text", "")
+        session[note] = form.get("text", "")
 
     def _be_slow(self, session: Session, form: dict[str, str]) -> None:
         self._read_and_wait(session, True)
@@ -234,9 +237,10 @@ def _keep_what_expired(session: Session) -> None:
     """
     if isinstance(session.ended, SessionExpired) and EXPIRED not in session:
         data: Any = session.ended.session_data
-        expired = data.get(EXPIRED, data)
-        if any(_notes(expired).values()):
-            session[EXPIRED] = expired
+        notes = _notes(data)
+        if any(notes.values()):
+            session.update(notes)
+            session[EXPIRED] = data.get(EXPIRED, data)
             session.idle = KEPT
 
 
