@@ -260,6 +260,12 @@ def test_a_file_that_goes_meanwhile_is_not_missed(browser, root, monkeypatch):
     assert browser.state()["files"] == []
 
 
+def test_a_stray_file_in_the_directory_is_not_shown(browser, root):
+    browser.increment()
+    (root / "notes.txt").write_text("not a session")
+    assert browser.state()["total"] == "1 file"
+
+
 def test_nothing_is_cached(browser):
     browser.increment()
     for path in "/", "/api/state":

@@ -59,8 +59,8 @@ def newest(directory: str, now: float, mine: str) -> dict[str, Any]:
 def _files(directory: str) -> Iterator[tuple[float, str, int]]:
     with os.scandir(directory) as shards:
         for shard in shards:
-            if shard.name.startswith("."):
-                continue  # the store's own
+            if shard.name.startswith(".") or not shard.is_dir():
+                continue  # the store's own, or nothing of it
             with os.scandir(shard.path) as files:
                 for file in files:
                     try:
