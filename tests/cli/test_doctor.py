@@ -156,6 +156,24 @@ def test_a_directory_that_a_web_server_hands_out(checks, tmp_path):
     assert has(found["warning"], "home/public_html, which")
 
 
+def test_a_store_that_no_application_would_open(checks, root, ws):
+    ws.newSession()
+    (root / ".key").rename(root / ".key-away")
+    assert has(checks(root, status=3)["error"], ".key is missing")
+    (root / ".key").write_bytes(b"x" * 32)
+    (root / ".key").chmod(0o600)
+    assert "error" in checks(root, status=3)
+    (root / ".key").unlink()
+    (root / ".websession").unlink()
+    found = checks(root, status=3)["error"]
+    assert has(found, "no .websession")
+
+
+def test_a_store_with_a_secret_of_the_applications(checks, make_store, root):
+    make_store(secret="the application's own secret")
+    assert "error" not in checks(root)
+
+
 def test_open_to_others(checks, console, tmp_path):
     path = tmp_path / "open"
     path.mkdir()

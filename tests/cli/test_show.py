@@ -67,6 +67,22 @@ def test_a_beginning_is_enough_if_there_is_one_only(console, root, json_ws):
     assert found["handle"] == pair
 
 
+def test_a_file_is_as_good_as_its_handle(console, root, json_ws):
+    session_id = json_ws.newSession()
+    file = file_of(root, session_id).relative_to(root)
+    (found,) = console.json("show", root, str(file))
+    assert found["handle"] == handle_of(session_id)
+
+
+def test_two_digits_delete_nothing(console, root, json_ws):
+    handle = handle_of(json_ws.newSession())
+    said = console.complaint("delete", root, handle[:5], status=2)
+    assert said == f"give at least 6 digits of a handle, not {handle[:5]}"
+    assert json_ws.countSessions() == 1
+    console.text("delete", root, handle[:6])
+    assert json_ws.countSessions() == 0
+
+
 @pytest.mark.parametrize("word", ["", "g" * 32, "0", "0" * 33, "../../x", "%"])
 def test_what_is_no_handle(console, root, json_ws, word):
     said = console.complaint("show", root, word, status=2)

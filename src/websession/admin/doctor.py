@@ -19,6 +19,7 @@ from ..disk.private import (
     user_name,
 )
 from ..exceptions import SessionStoreError, UnsafeStore
+from .inspector import Inspector
 from .probes import (
     ERROR,
     NOTE,
@@ -65,6 +66,7 @@ def examine(path: str, allow_network: bool) -> Iterator[Check]:
         yield Check(NOTE, f"{wanted} does not exist; looked at {place}")
     else:
         yield _privacy(place)
+        yield from _store(place)
     yield from _parents(place)
     yield from _mount(place, allow_network)
     # By either name: ~/public_html is often a link.
@@ -130,6 +132,31 @@ def _privacy(place: str) -> Check:
         what, _, advice = str(error).partition(": ")
         return Check(ERROR, what, advice)
     return Check(OK, f"{place} and what is above it are safe from others")
+
+
+def _store(place: str) -> Iterator[Check]:
+    """Would an application open the store that is there?"""
+    try:
+        names = os.listdir(place)
+    except OSError:
+        return  # found above
+    if not any(
+        name in (".websession", ".key") or _is_shard(name) for name in names
+    ):
+        return
+    try:
+        layout = Inspector(place, allow_network=True).layout
+        if layout.marker[b"key"] != b"application":
+            layout.keyring  # noqa: B018  # is it there, and the right one?
+    except UnsafeStore:
+        pass  # found above, or by verify
+    except SessionStoreError as error:
+        what, _, advice = str(error).partition(": ")
+        yield Check(ERROR, what, advice or "websession verify says more")
+
+
+def _is_shard(name: str) -> bool:
+    return 1 <= len(name) <= 3 and not name.strip("0123456789abcdef")
 
 
 def _parents(place: str) -> Iterator[Check]:

@@ -69,6 +69,7 @@ _ALONE_OR_WITH = {
     "codes": {"login", "backup", "recovery", "verification"},
 }
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_LEAST_DIGITS = 6  # of a handle, to delete a session
 _HIDDEN = "[hidden]"
 
 
@@ -158,7 +159,8 @@ def _opened(options: argparse.Namespace) -> tuple[Inspector, list[str]]:
 def _name(store: Inspector, beginning: str) -> bytes:
     """The one handle that begins with this text."""
     try:
-        found = store.find(beginning)
+        # `verify` names files, with a slash behind the directory.
+        found = store.find(beginning.replace("/", "", 1))
     except ValueError as error:
         raise Refused(str(error)) from error
     if not found:
@@ -287,7 +289,10 @@ def _is_one_here(word: str, words: list[str]) -> bool:
 def _delete(options: argparse.Namespace) -> int:
     store, words = _opened(options)
     if bool(words) == (options.older_than is not None):
-        raise Refused("delete which sessions? Give handles, or --older-than")
+        given = ", not both" if words else ""
+        raise Refused(
+            f"delete which sessions? Give handles, or --older-than{given}"
+        )
     before = time.time() - (options.older_than or 0)
     if words:
         count = _delete_named(store, words, options)
@@ -309,6 +314,12 @@ def _delete_named(
     store: Inspector, words: list[str], options: argparse.Namespace
 ) -> int:
     # All are found before the first is deleted.
+    for word in words:
+        # On a small store one digit less would mean any session.
+        if len(word) < _LEAST_DIGITS:
+            raise Refused(
+                f"give at least {_LEAST_DIGITS} digits of a handle, not {word}"
+            )
     names = [_name(store, word) for word in words]
     gone = [name for name in names if options.dry_run or store.delete(name)]
     if not options.json:
