@@ -1685,6 +1685,20 @@ MUTATIONS = [
         "tests/web/test_cgi.py",
     ),
     Mutation(
+        "two digits name a session that is to be deleted",
+        "src/websession/cli/show.py",
+        "_LEAST_DIGITS = 6",
+        "_LEAST_DIGITS = 2",
+        "tests/cli/test_show.py",
+    ),
+    Mutation(
+        "the doctor calls a store without its key fit",
+        "src/websession/admin/doctor.py",
+        "        yield from _store(place)\n",
+        "",
+        "tests/cli/test_doctor.py",
+    ),
+    Mutation(
         "more is deleted than was asked for",
         "src/websession/cli/show.py",
         'count = _delete_old(store, before, options, "deleting")',
