@@ -14,6 +14,12 @@ import websession
 from websession import WebSession, cgi
 from websession.web import SessionCookie
 
+# What a module in C that was made with a sanitizer needs.
+SANITIZED = {
+    name: os.environ[name]
+    for name in ("LD_PRELOAD", "ASAN_OPTIONS")
+    if name in os.environ
+}
 BEGIN = """
 import sys
 sys.path.insert(0, {source!r})
@@ -46,6 +52,7 @@ def visit(tmp_path, backend):
             "GATEWAY_INTERFACE": "CGI/1.1",
             "REQUEST_METHOD": "GET",
             "WEBSESSION_BACKEND": backend,
+            **SANITIZED,
             **environment,
         }
         if cookie is not None:
