@@ -234,6 +234,9 @@ def test_wrong_arguments(console, words):
     [
         (["lst"], "websession: ", "; did you mean list?"),
         (["delte", "PATH"], "websession: ", "; did you mean delete?"),
+        (["--versoin"], "websession: ",
+         "unrecognized arguments: --versoin; did you mean --version?"),
+        ([], "websession: ", "which command? websession --help lists them"),
         (["list", "PATH", "--jsn"], "websession list: ",
          "unrecognized arguments: --jsn; did you mean --json?"),
         (["sweep", "PATH", "--idel=3d", "more"], "websession sweep: ",

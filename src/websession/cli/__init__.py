@@ -65,7 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # One that has no bars or umlauts says which they were.
         sys.stdout.reconfigure(errors="backslashreplace")
-    options = parser(words[0] if words else "").parse_args(words)
+    whole = parser(words[0] if words else "")
+    options = whole.parse_args(words)
+    if "run" not in options:
+        whole.error("which command? websession --help lists them")
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
@@ -106,7 +109,8 @@ def parser(command: str = "") -> argparse.ArgumentParser:
     whole.add_argument(
         "--version", action="version", version=f"websession {__version__}"
     )
-    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+    # If it were required, that would be said of a mistyped option before it.
+    commands = whole.add_subparsers(metavar="COMMAND")
     for module in modules or COMMANDS:
         import_module(f".{module}", __name__).add(commands)
         for name in COMMANDS[module]:
