@@ -139,6 +139,7 @@ def test_what_belongs_to_root_and_is_looked_at_by_others(
         os.setuid(65534)
         for path in (root, below, mixed):
             assert main(["list", str(path)]) == 1
+        assert main(["bench", str(root)]) == 1
         with pytest.raises(UnsafeStore) as refused:
             FileStore(root)
         return [*capsys.readouterr().err.splitlines(), str(refused.value)]
@@ -150,6 +151,7 @@ def test_what_belongs_to_root_and_is_looked_at_by_others(
         f"websession: {below.parent} {who}: {as_root}",
         f"websession: {mixed}/.websession {who}, who owns the directory: let "
         f"root give all of it to nobody (chown -R nobody {mixed})",
+        f"websession: {root} {who}: {as_root}",
         f"{root} {who}: {as_root}, or let root give it to nobody "
         f"(chown -R nobody {root})",
     ]

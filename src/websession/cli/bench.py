@@ -12,6 +12,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from ..disk.private import check_way
 from .arguments import Refused, add_json, path_of, whole
 from .output import print_json, progress, table
 
@@ -66,6 +67,7 @@ def add(commands: Commands) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     path = path_of(options)
+    check_way(os.path.realpath(os.fsencode(path)))
     if not os.path.isdir(path):
         raise Refused(f"{path} is not a directory")
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=path) as place:
