@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from console import handle_of, plain
+from machine import missing
 from support import Child, until
 from websession import (
     FileStore,
@@ -343,6 +344,34 @@ def test_completion_in_a_shell(console, tmp_path):
     assert completed("websession", "verify", "--rep") == ["--repair"]
 
 
+def test_completion_in_fish(console, tmp_path):
+    fish = shutil.which("fish") or missing("fish")
+    script = tmp_path / "completion"
+    script.write_text(console.text("completion", "fish"))
+
+    def completed(line):
+        code = f"source {script}; complete -C '{line}'"
+        done = subprocess.run(
+            [fish, "--no-config", "-c", code],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "HOME": str(tmp_path)},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
+
+    assert completed("websession ver") == [
+        "verify\tlook at every file for what is wrong"
+    ]
+    (option,) = completed("websession sweep --print")
+    assert option.startswith("--print-cron\tprint lines for crontab")
+    assert completed("websession verify --print") == []
+    (tmp_path / "sessions").mkdir()
+    (tmp_path / "session.prom").touch()
+    (found,) = completed(f"websession list {tmp_path}/sess")
+    assert found.startswith(f"{tmp_path}/sessions/")
+
+
 def parsers(whole):
     for action in whole._actions:
         if action.dest == "==SUPPRESS==" and action.choices:
@@ -384,6 +413,22 @@ def test_the_man_page_is_roff(console):
         assert not re.search(r"\\(?!e|-|\(aq|\(ga|\(ti|\(ha|&|f[BIR])", line)
         assert not re.search(r"(?<!\\)-", line)
     assert lines.count(".nf") == lines.count(".fi")
+
+
+def test_groff_sets_the_man_page(console):
+    groff = shutil.which("groff") or missing("groff")
+    done = subprocess.run(
+        [groff, "-man", "-Tascii", "-P-c", "-P-b", "-P-u", "-ww", "-"],
+        input=console.text("man"),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    words = " ".join(done.stdout.split())
+    assert "NAME websession - Server-side web sessions, one file" in words
+    # Whole lines, as they are to be typed.
+    assert "websession info ~/sessions --json | jq .room.files" in done.stdout
+    assert "--idle TIME remove what was not stored for so long" in words
 
 
 def test_completion_without_shtab(console):
