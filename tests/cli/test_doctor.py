@@ -14,6 +14,7 @@ from console import plain
 from machine import missing
 from mounting import mounted
 from support import Child
+from websession import FileStore
 from websession.admin import doctor, probes
 from websession.cli import main
 
@@ -169,6 +170,17 @@ def test_a_store_that_no_application_would_open(checks, root, ws):
     assert has(found, "no .websession")
 
 
+def test_a_directory_of_other_things(checks, tmp_path):
+    path = tmp_path / "shop"
+    path.mkdir(mode=0o700)
+    (path / ".key").touch()
+    assert "error" not in checks(path)
+    (path / "index.py").touch()
+    found = checks(path, status=3)
+    assert has(found["error"], "not empty (there is 'index.py')")
+    assert not has(found["ok"], "safe from others")
+
+
 def test_a_store_with_a_secret_of_the_applications(checks, make_store, root):
     make_store(secret="the application's own secret")
     assert "error" not in checks(root)
@@ -199,11 +211,15 @@ def test_parents_that_others_can_write_to(checks, tmp_path):
     path = tmp_path / "shared" / "sessions"
     path.mkdir(parents=True, mode=0o700)
     path.parent.chmod(0o777)
-    assert has(checks(path, status=3)["error"], "anybody can replace")
+    for each in path, path.parent / "not" / "yet":
+        assert has(checks(each, status=3)["error"], "anybody can replace")
     path.parent.chmod(0o1777)
     assert "error" not in checks(path)
     path.parent.chmod(0o770)
-    assert has(checks(path)["warning"], f"can write to {path.parent}")
+    for each in path, path.parent / "not-yet":
+        found = checks(each)
+        assert has(found["warning"], f"can write to {path.parent}")
+        assert not has(found["ok"], "safe from others")
 
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -218,6 +234,11 @@ def test_of_another_owner(checks, tmp_path):
     found = checks(path, status=3)
     assert has(found["error"], "belongs to user nobody, this process runs as")
     os.chown(path, 0, 0)
+    FileStore(path)
+    os.chown(path / ".websession", 65534, 65534)
+    found = checks(path, status=3)
+    assert has(found["error"], f"{path}/.websession belongs to user nobody")
+    os.chown(path / ".websession", 0, 0)
     os.chown(path.parent, 65534, 65534)
     assert has(checks(path)["warning"], "belongs to user nobody, who can")
 

@@ -1694,8 +1694,15 @@ MUTATIONS = [
     Mutation(
         "the doctor calls a store without its key fit",
         "src/websession/admin/doctor.py",
-        "        yield from _store(place)\n",
-        "",
+        "layout.keyring  # noqa: B018  # is it there, the right one?",
+        "pass",
+        "tests/cli/test_doctor.py",
+    ),
+    Mutation(
+        "the doctor calls a place fit where anybody can replace a new store",
+        "src/websession/admin/doctor.py",
+        "            check_above(path)\n",
+        "            pass\n",
         "tests/cli/test_doctor.py",
     ),
     Mutation(

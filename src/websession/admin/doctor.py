@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from ..disk.backend import BACKEND
 from ..disk.private import (
+    TEMPORARY,
+    check_above,
     check_directory,
     mount_of,
     network_type,
@@ -42,6 +44,10 @@ __all__ = ["examine"]
 _LITTLE_ROOM = 100 << 20
 _FEW_FILES = 10_000
 _FEW_DESCRIPTORS = 256
+# What is in a directory before it is a store, if making it was cut short.
+_BEFORE_A_MARKER = frozenset(
+    {".key", ".locks", ".count", ".damaged", ".gitignore"}
+)
 # What hosts call the directories of a site.
 _WEB_ROOTS = (
     "public_html", "htdocs", "httpdocs", "www", "wwwroot", "cgi-bin",
@@ -56,18 +62,15 @@ def examine(path: str, allow_network: bool) -> Iterator[Check]:
         path: need not exist.
         allow_network: whether the store is to be opened so.
     """
-    place = wanted = os.path.realpath(path)
+    place = top = wanted = os.path.realpath(path)
     if os.path.lexists(place) and not os.path.isdir(place):
         yield Check(ERROR, f"{place} is not a directory", "name another one")
         return
     if not os.path.isdir(place):
         while not os.path.isdir(place):
-            place = os.path.dirname(place)
+            top, place = place, os.path.dirname(place)
         yield Check(NOTE, f"{wanted} does not exist; looked at {place}")
-    else:
-        yield _privacy(place)
-        yield from _store(place)
-    yield from _parents(place)
+    yield from _privacy(top)
     yield from _mount(place, allow_network)
     # By either name: ~/public_html is often a link.
     yield from _handed_out(os.path.abspath(path), wanted)
@@ -125,34 +128,44 @@ def _try(scratch: str, umask: int) -> Iterator[Check]:
             return
 
 
-def _privacy(place: str) -> Check:
-    try:
-        check_directory(os.fsencode(place))
-    except SessionStoreError as error:
-        what, _, advice = str(error).partition(": ")
-        return Check(ERROR, what, advice)
-    return Check(OK, f"{place} and what is above it are safe from others")
+def _privacy(place: str) -> Iterator[Check]:
+    """Who could reach into it, or replace it; would a store open here?"""
+    found = [*_refusals(place), *_parents(place)]
+    yield from found
+    if not found:
+        yield Check(OK, f"{place} and what is above it are safe from others")
 
 
-def _store(place: str) -> Iterator[Check]:
-    """Would an application open the store that is there?"""
+def _refusals(place: str) -> Iterator[Check]:
+    """What an application would be told that opens a store there."""
+    path = os.fsencode(place)
     try:
-        names = os.listdir(place)
-    except OSError:
-        return  # found above
-    if not any(
-        name in (".websession", ".key") or _is_shard(name) for name in names
-    ):
-        return
-    try:
-        layout = Inspector(place, allow_network=True).layout
-        if layout.marker[b"key"] != b"application":
-            layout.keyring  # noqa: B018  # is it there, and the right one?
-    except UnsafeStore:
-        pass  # found above, or by verify
+        if not os.path.isdir(place):
+            check_above(path)
+            return
+        check_directory(path)
+        others = [
+            name
+            for name in map(os.fsdecode, os.listdir(path))
+            if name not in _BEFORE_A_MARKER
+            and not name.startswith(TEMPORARY.decode())
+        ]
+        if ".websession" in others or any(map(_is_shard, others)):
+            layout = Inspector(place, allow_network=True).layout
+            if layout.marker[b"key"] != b"application":
+                layout.keyring  # noqa: B018  # is it there, the right one?
+        elif others:
+            yield Check(
+                ERROR,
+                f"{place} is no session store, and not empty (there is "
+                f"{min(others)!r})",
+                f"name a new directory, like {place}/sessions",
+            )
     except SessionStoreError as error:
         what, _, advice = str(error).partition(": ")
         yield Check(ERROR, what, advice or "websession verify says more")
+    except OSError:
+        pass  # what is to be tried below fails, too
 
 
 def _is_shard(name: str) -> bool:

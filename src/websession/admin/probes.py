@@ -251,7 +251,7 @@ def speed(scratch: str) -> Iterator[Check]:
     if each < 1000:
         yield Check(OK, what)
     else:
-        yield Check(WARNING, what, "a slow disk: use a local one, or tmpfs")
+        yield Check(WARNING, what, "a slow disk: use a local one")
 
 
 def _median(call: Callable[[], object], times: int) -> float:

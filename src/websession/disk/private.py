@@ -13,6 +13,7 @@ from ..exceptions import SessionStoreError, UnsafeStore, printable
 
 __all__ = [
     "TEMPORARY",
+    "check_above",
     "check_directory",
     "check_way",
     "is_there",
@@ -156,6 +157,12 @@ def check_directory(root: bytes) -> None:
             f"{shown} is open to other users "
             f"(mode {info.st_mode & 0o777:03o}): {advice}"
         )
+    check_above(root)
+
+
+def check_above(root: bytes) -> None:
+    """Raises `UnsafeStore` if anybody can replace what is or will be there."""
+    shown = printable(os.fsdecode(root))
     parent = root
     while parent not in (b"/", b"//"):
         parent = os.path.dirname(parent)
