@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from .options import MiddlewareOptions
     from .web.events import SessionEvent
+    from .web.manager import Sessions
 
 __all__ = ["CGISession", "session"]
 
@@ -180,7 +181,7 @@ class CGISession(Session):
         try:
             self._commit()
         except BaseException:
-            self._phase = BEFORE  # nothing was stored
+            self._phase = BEFORE  # so that less may be tried
             raise
         finally:
             self._unlock()
@@ -242,7 +243,7 @@ class CGISession(Session):
 
 
 def session(
-    sessions: Any,
+    sessions: Sessions,
     *,
     lock: bool = False,
     lock_timeout: float = 10.0,

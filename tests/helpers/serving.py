@@ -104,6 +104,11 @@ def program(name, package):
     return found
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
 def python_paths():
     """Where another Python finds the probe, the package and filelock."""
     modules = websession.__file__, filelock.__file__
@@ -258,8 +263,7 @@ def apache(root):
         user = "User www-data\nGroup www-data"
         entry = pwd.getpwnam("www-data")
         os.chown(sessions.parent, entry.pw_uid, entry.pw_gid)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     config = root / "conf"
     config.write_text(
         APACHE.format(

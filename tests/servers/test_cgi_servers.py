@@ -10,7 +10,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 from pathlib import Path
 
 import filelock
@@ -30,7 +29,7 @@ from contract.site import (  # noqa: F401
     test_the_id_from_before_a_log_in_is_good_for_nothing,
 )
 from machine import missing
-from serving import Site, program, running, serving
+from serving import Site, free_port, program, running, serving
 
 # A process for each request; which Python the tests have does not matter.
 pytestmark = [pytest.mark.server, pytest.mark.stress]
@@ -106,11 +105,6 @@ def account(root):
 def as_user(directives):
     """Lines for a server that is started by root."""
     return directives if os.geteuid() == 0 else ""
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 @contextlib.contextmanager

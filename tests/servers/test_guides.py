@@ -7,7 +7,6 @@ import http.client
 import os
 import pwd
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import websession
 from client import Client
 from documents import GUIDES, blocks, named
 from machine import missing
-from serving import Site, program, python_paths, running
+from serving import Site, free_port, program, python_paths, running
 from websession.demo import on_uwsgi
 
 pytestmark = pytest.mark.server
@@ -81,11 +80,6 @@ def root():
 
 def text(file, root):
     return named(DEPLOYMENT, file, root / "shop")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 def counts(site):

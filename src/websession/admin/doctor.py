@@ -20,6 +20,7 @@ from ..disk.private import (
     network_type,
     user_name,
 )
+from ..disk.root import may_be_shard
 from ..exceptions import SessionStoreError, UnsafeStore
 from .inspector import Inspector
 from .probes import (
@@ -150,7 +151,9 @@ def _refusals(place: str) -> Iterator[Check]:
             if name not in _BEFORE_A_MARKER
             and not name.startswith(TEMPORARY.decode())
         ]
-        if ".websession" in others or any(map(_is_shard, others)):
+        if ".websession" in others or any(
+            may_be_shard(os.fsencode(name)) for name in others
+        ):
             layout = Inspector(place, allow_network=True).layout
             if layout.marker[b"key"] != b"application":
                 layout.keyring  # noqa: B018  # is it there, the right one?
@@ -166,10 +169,6 @@ def _refusals(place: str) -> Iterator[Check]:
         yield Check(ERROR, what, advice or "websession verify says more")
     except OSError:
         pass  # what is to be tried below fails, too
-
-
-def _is_shard(name: str) -> bool:
-    return 1 <= len(name) <= 3 and not name.strip("0123456789abcdef")
 
 
 def _parents(place: str) -> Iterator[Check]:

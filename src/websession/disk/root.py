@@ -35,6 +35,7 @@ __all__ = [
     "MARKER",
     "UNTRACKED",
     "Layout",
+    "may_be_shard",
 ]
 
 FORMAT = 2
@@ -60,6 +61,11 @@ def path_maker(prefix: bytes, digits: int) -> Callable[[bytes], bytes]:
         return prefix + name[:digits] + b"/" + name[digits:]
 
     return path
+
+
+def may_be_shard(name: bytes) -> bool:
+    """Whether a directory of sessions may be called so."""
+    return len(name) <= 3 and not name.strip(b"0123456789abcdef")
 
 
 class Layout:
@@ -167,9 +173,7 @@ class Layout:
         shards = [
             name
             for name in names
-            if len(name) <= 3
-            and not name.strip(b"0123456789abcdef")
-            and os.path.isdir(self.join(name))
+            if may_be_shard(name) and os.path.isdir(self.join(name))
         ]
         if shards:
             raise SessionStoreError(
