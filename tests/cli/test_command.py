@@ -136,6 +136,9 @@ def test_what_belongs_to_root_and_is_looked_at_by_others(
     FileStore(mixed)
     os.chown(mixed, 65534, 65534)
 
+    # Nobody else may be allowed to read the code.
+    parser()
+
     def look():
         os.setuid(65534)
         for path in (root, below, mixed):
