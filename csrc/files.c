@@ -111,19 +111,11 @@ int ws_file_wipe(int fd, uint64_t from, uint64_t to)
 /* What a failed open says about the file rather than about the system. */
 static int open_failure(void)
 {
-    switch (errno) {
-    case ENOENT:
-        return WS_ABSENT;
-    case EEXIST:
-        return WS_EXISTS;
-    case ELOOP:
-    case EISDIR:
-    case ENXIO:
-    case ENODEV:
+    if (errno == ENOENT || errno == EEXIST)
+        return errno == ENOENT ? WS_ABSENT : WS_EXISTS;
+    if (errno == ELOOP || errno == EISDIR || errno == ENXIO || errno == ENODEV)
         return WS_UNSAFE;
-    default:
-        return WS_ERRNO;
-    }
+    return WS_ERRNO;
 }
 
 int ws_file_open(int dirfd, const char *path, int flags, int *fd)

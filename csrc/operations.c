@@ -298,27 +298,26 @@ static int64_t with_data(const ws_slots *slots, const char *name,
 {
     const uint8_t *live = slots->page + ws_slot_start(slots->live);
     uint64_t live_len = ws_record_len(slots->header);
-    size_t env_len = WS_ENV_LEN(slots->header);
+    size_t kept =
+        ws_env_at(slots->header) - WS_HEADER_LEN + WS_ENV_LEN(slots->header);
     double ahead = WS_STORED(slots->header) - now;
 
     if (!WS_IN_PAGE(slots->live) ||
-        env_len + data_len > WS_PAGE_LEN - WS_HEADER_LEN)
+        kept + data_len > WS_PAGE_LEN - WS_HEADER_LEN)
         return WS_LARGE;
     if (!slots->same && !ws_mac_verifies(keys, name, live, (size_t)live_len))
         return WS_FORGED;
-    if (env_len > 0 && live[WS_SERIALIZER_AT] != serializer)
+    if (WS_ENV_LEN(live) > 0 && live[WS_SERIALIZER_AT] != serializer)
         return WS_CONFLICT;
-    memcpy(out, live, WS_HEADER_LEN);
+    memcpy(out, live, WS_HEADER_LEN + kept);
     if (!(ahead > 0 && ahead <= WS_CLOCK_SLACK))
         ws_put_f64(out + WS_STORED_AT, now);
     ws_put_u32(out + WS_DATA_LEN_AT, (uint32_t)data_len);
     out[WS_SERIALIZER_AT] = (uint8_t)serializer;
-    out[WS_FLAGS_AT] = 0;
-    memcpy(out + WS_HEADER_LEN, live + ws_env_at(live), env_len);
-    memcpy(out + WS_HEADER_LEN + env_len, data, data_len);
-    ws_mac(keys, 0, name, out, out + WS_HEADER_LEN, env_len + data_len,
+    memcpy(out + WS_HEADER_LEN + kept, data, data_len);
+    ws_mac(keys, 0, name, out, out + WS_HEADER_LEN, kept + data_len,
            out + WS_MAC_AT);
-    return (int64_t)(WS_HEADER_LEN + env_len + data_len);
+    return (int64_t)(WS_HEADER_LEN + kept + data_len);
 }
 
 int64_t ws_session_replace(const char *path, const char *name,

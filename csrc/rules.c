@@ -24,31 +24,41 @@ int ws_check_record(const uint8_t *record, size_t record_len)
     return WS_ERRNO;
 }
 
-/* 1 if creation time and env are the same in both. */
-static int same_origin(ws_slots *slots, const uint8_t *record)
+/* 1 if the live record has these bytes there. */
+static int has_bytes(ws_slots *slots, size_t from, const uint8_t *bytes,
+                     size_t left)
 {
-    const uint8_t *header = slots->header;
-    uint64_t at = ws_slot_start(slots->live) + WS_HEADER_LEN;
-    const uint8_t *env = record + ws_env_at(record);
-    size_t left = WS_ENV_LEN(header);
+    uint64_t at = ws_slot_start(slots->live) + from;
     uint8_t chunk[512];
 
-    if (!ws_same_creation(header, record) ||
-        WS_ENV_LEN(record) != WS_ENV_LEN(header))
-        return 0;
     if (at + left <= slots->page_len)
-        return memcmp(slots->page + at, env, left) == 0;
+        return memcmp(slots->page + at, bytes, left) == 0;
     while (left > 0) {
         size_t len = left < sizeof chunk ? left : sizeof chunk;
 
         if (ws_file_read(slots->fd, chunk, len, at) != (ssize_t)len ||
-            memcmp(chunk, env, len) != 0)
+            memcmp(chunk, bytes, len) != 0)
             return 0;
         at += len;
-        env += len;
+        bytes += len;
         left -= len;
     }
     return 1;
+}
+
+/* 1 if both are as old and of the same user; if asked, with the same env. */
+static int same_origin(ws_slots *slots, const uint8_t *record, int with_env)
+{
+    const uint8_t *header = slots->header;
+    size_t at = ws_user_at(header), len = WS_USER_LEN(header);
+
+    if (with_env)
+        len = ws_env_at(header) + WS_ENV_LEN(header) - at;
+    return memcmp(header + WS_CREATED_AT, record + WS_CREATED_AT,
+                  WS_STORED_AT - WS_CREATED_AT) == 0 &&
+           memcmp(header + WS_TAGS_AT, record + WS_TAGS_AT, 2) == 0 &&
+           (!with_env || WS_ENV_LEN(header) == WS_ENV_LEN(record)) &&
+           has_bytes(slots, at, record + ws_user_at(record), len);
 }
 
 int ws_may_follow(ws_slots *slots, const uint8_t *record,
@@ -66,11 +76,9 @@ int ws_may_follow(ws_slots *slots, const uint8_t *record,
         return WS_EXPIRED;
     if (ahead > 0 && ahead <= WS_CLOCK_SLACK)
         return WS_CONFLICT;
-    if (expected != NULL && !ws_same_creation(header, record))
-        return WS_CONFLICT;
     /* Only who knows the live record may change what else it holds. */
-    if (expected == NULL &&
-        (!same_origin(slots, record) || WS_IDLE(header) != WS_IDLE(record)))
+    if (!same_origin(slots, record, expected == NULL) ||
+        (expected == NULL && WS_IDLE(header) != WS_IDLE(record)))
         return WS_CONFLICT;
     if (WS_SEQUENCE(header) == UINT64_MAX)
         return WS_EXHAUSTED;

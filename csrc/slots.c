@@ -153,8 +153,11 @@ static int crc_fits(ws_slots *slots, int slot, const uint8_t *header)
 /* A valid CRC over something this version must not interpret. */
 static int header_unsupported(const uint8_t *header)
 {
-    return (WS_FLAGS(header) & ~WS_FLAG_SUPERSEDED) != 0 ||
-           !all_zero(header + WS_RESERVED_AT, WS_IDLE_AT - WS_RESERVED_AT);
+    int known = WS_FLAG_SUPERSEDED | WS_FLAG_USER;
+    int tags = header[WS_TAGS_AT], flagged = WS_FLAGS(header) & WS_FLAG_USER;
+
+    return (WS_FLAGS(header) & ~known) != 0 || tags > WS_MAX_TAGS ||
+           (flagged ? tags == 0 : WS_USER_LEN(header) > 0);
 }
 
 /* The plausible slot with the highest sequence number, or -1. */

@@ -14,7 +14,12 @@
 #define WS_SUPERSEDE_LEN 24 /* until (f64) and the successor's name */
 #define WS_PAGE_LEN 4096    /* what is read of a file at first */
 #define WS_MAX_SLOTS 20     /* the last one ends at 256 MiB */
+#define WS_SEAL_LEN 40
+#define WS_TAG_LEN 16 /* of a user */
+#define WS_MAX_TAGS 2
 #define WS_FLAG_SUPERSEDED 1
+#define WS_FLAG_USER 2
+#define WS_FLAG_SEALED 4
 /* Marks in the mode of a file, for those who do not read it. */
 #define WS_MODE_SUPERSEDED S_IXUSR /* the count passes over it */
 #define WS_MODE_OWN_LIMIT S_ISVTX  /* mtime does not tell when it is over */
@@ -74,7 +79,8 @@ static inline void ws_put_f64(uint8_t *p, double value)
 #define WS_DATA_LEN_AT 36
 #define WS_SERIALIZER_AT 40
 #define WS_FLAGS_AT 41
-#define WS_RESERVED_AT 42
+#define WS_TAGS_AT 42  /* of the user block: how many */
+#define WS_LABEL_AT 43 /* of the user block: how long */
 #define WS_IDLE_AT 44
 #define WS_MAC_AT 48
 #define WS_MAC_LEN 16
@@ -86,22 +92,22 @@ static inline void ws_put_f64(uint8_t *p, double value)
 #define WS_DATA_LEN(header) ws_get_u32((header) + WS_DATA_LEN_AT)
 #define WS_FLAGS(header) ((header)[WS_FLAGS_AT])
 #define WS_IDLE(header) ws_get_u32((header) + WS_IDLE_AT)
+#define WS_USER_LEN(header)                                                   \
+    ((size_t)(header)[WS_TAGS_AT] * WS_TAG_LEN + (header)[WS_LABEL_AT])
 
-/* Where env begins: behind the blocks, in the order of their flags. */
-static inline size_t ws_env_at(const uint8_t *header)
+/* The blocks behind the header, in the order of their flags; then env. */
+static inline size_t ws_user_at(const uint8_t *header)
 {
-    size_t at = WS_HEADER_LEN;
+    int superseded = WS_FLAGS(header) & WS_FLAG_SUPERSEDED;
 
-    if (WS_FLAGS(header) & WS_FLAG_SUPERSEDED)
-        at += WS_SUPERSEDE_LEN;
-    return at;
+    return WS_HEADER_LEN + (superseded ? WS_SUPERSEDE_LEN : 0);
 }
 
-/* Was it made at the same time, to the bit? */
-static inline int ws_same_creation(const uint8_t *header, const uint8_t *other)
+static inline size_t ws_env_at(const uint8_t *header)
 {
-    return memcmp(header + WS_CREATED_AT, other + WS_CREATED_AT,
-                  WS_STORED_AT - WS_CREATED_AT) == 0;
+    size_t seal = WS_FLAGS(header) & WS_FLAG_SEALED ? WS_SEAL_LEN : 0;
+
+    return ws_user_at(header) + WS_USER_LEN(header) + seal;
 }
 
 /* zlib's CRC-32, continued from crc. */

@@ -26,6 +26,7 @@ from .record import (
     CREATION,
     FLAG_SUPERSEDED,
     SEQUENCE,
+    USER_SIZE,
     VERSION,
     is_expired,
     later,
@@ -34,6 +35,7 @@ from .record import (
     stored_at,
     unpack_origin,
     unpack_stored,
+    user_of,
     version_of,
 )
 
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R")
     Limits = tuple[float, float, float, float]
-    Draft = tuple[float, float, bytes, bytes, int, bytes, int]
+    Draft = tuple[float, float, bytes, bytes, int, bytes, int, bytes]
 
 OK = 0
 COUNTED = 1
@@ -149,6 +151,10 @@ def may_follow(
         return CONFLICT
     if live[CREATION] != record[CREATION]:
         return CONFLICT
+    if live[USER_SIZE] != record[USER_SIZE] or (
+        flags and user_of(live) != user_of(record)
+    ):
+        return CONFLICT
     # Only who knows the live record may change what else it holds.
     if expected is None and origin_of(record) != origin_of(live):
         return CONFLICT
@@ -167,9 +173,9 @@ class Engine:
     session's ID, and no way back. An *address* is whatever an engine makes of
     a handle. A *draft* is what a record is made of: created, stored, env,
     data, number of their serialiser, block of the successor, own idle limit,
-    as `Keyring.pack` takes them. *Limits* are now, idle, lifetime and remove,
-    in seconds: a record is over, and absent to whoever writes, when it was
-    stored more than idle, or its own limit, or created more than lifetime
+    user, as `Keyring.pack` takes them. *Limits* are now, idle, lifetime and
+    remove, in seconds: a record is over, and absent to whoever writes, when it
+    was stored more than idle, or its own limit, or created more than lifetime
     seconds before now; nobody needs it any more when it was stored more than
     remove seconds before; 0: no such limit. *Outcomes* are the numbers of this
     module.
@@ -317,7 +323,8 @@ class Engine:
 
         Args:
             expected: the header of the live record, if it must be that; None:
-                whichever has the same creation time, env and idle limit.
+                whichever has the same creation time, env and idle limit. The
+                user must be the same in either case.
 
         Returns:
             OK and the header as written; CONFLICT, EXPIRED or SUPERSEDED and
@@ -336,7 +343,7 @@ class Engine:
     ) -> tuple[int, bytes]:
         """
         Writes the live record, whichever it is, with other data and the time
-        now: creation time, env and own idle limit stay. This reads and
+        now: creation time, env, own idle limit and user stay. This reads and
         commits, as often as others come in between; an engine may know how to
         do it at once.
 
@@ -356,16 +363,16 @@ class Engine:
         deadline: Deadline | None = None
         raw = known or self.read(address, b"", timeout)
         while raw is not None:
-            created, env, own = origin_of(raw)
+            created, env, own, user = origin_of(raw)
             if env and number_of(raw) != number:
                 return CONFLICT, version_of(raw)
             stored = later(now, stored_at(raw))
-            draft = created, stored, env, data, number, b"", own
+            draft = created, stored, env, data, number, b"", own, user
             outcome, header = self.commit(
                 address, draft, None, limits, timeout
             )
             if outcome == OK:
-                return OK, header + env + data
+                return OK, header + user[2:] + env + data
             if outcome != CONFLICT:
                 return outcome, header
             # Not what was known, or somebody's clock is ahead.

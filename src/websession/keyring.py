@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from _operator import _compare_digest as compare_digest
 
-from .record import BEGIN, FLAG_SUPERSEDED, MAGIC, pack_fields, signed_parts
+from .record import (
+    BEGIN,
+    FLAG_SUPERSEDED,
+    FLAG_USER,
+    MAGIC,
+    pack_fields,
+    signed_parts,
+)
 
 try:
     from _blake2 import blake2b  # as in ids.py: leaner than hashlib
@@ -79,6 +86,7 @@ class Keyring:
         serializer: int,
         supersede: bytes = b"",
         idle: int = 0,
+        user: bytes = b"",
     ) -> bytes:
         """
         A record ready for a backend, which fills in sequence number and CRC.
@@ -86,12 +94,16 @@ class Keyring:
         Args:
             supersede: what `pack_successor` gives, or nothing.
             idle: the session's own idle limit, whole seconds; 0: none.
+            user: whose it is, as `record.pack_user` gives it, or nothing.
         """
-        payload = supersede + env + data
         flags = FLAG_SUPERSEDED if supersede else 0
+        if user:
+            flags |= FLAG_USER
+        payload = supersede + user[2:] + env + data
         fields = pack_fields(
-            created, stored, len(env), len(data), serializer, flags, idle
-        )
+            created, stored, len(env), len(data), serializer, flags, user[:2],
+            idle,
+        )  # fmt: skip
         state = self._sign_state.copy()
         state.update(name + MAGIC + fields)
         state.update(payload)

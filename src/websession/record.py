@@ -14,7 +14,7 @@ from struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     Crc = Callable[[bytes], int]
@@ -26,12 +26,14 @@ __all__ = [
     "CREATION",
     "FIELDS_ON",
     "FLAG_SUPERSEDED",
+    "FLAG_USER",
     "HEADER_LENGTH",
     "MAGIC",
     "MARKS",
     "PAGE",
     "PLAIN",
     "SEQUENCE",
+    "USER_SIZE",
     "VERSION",
     "Parts",
     "SessionInfo",
@@ -46,12 +48,14 @@ __all__ = [
     "is_newer_format",
     "is_over",
     "is_superseded",
+    "label_of",
     "later",
     "number_of",
     "numbered",
     "origin_of",
     "pack_fields",
     "pack_successor",
+    "pack_user",
     "record_length",
     "right_mode",
     "sequence_of",
@@ -60,11 +64,13 @@ __all__ = [
     "slot_start",
     "stored_at",
     "successor_of",
+    "tags_of",
     "unpack_fields",
     "unpack_marks",
     "unpack_origin",
     "unpack_slot",
     "unpack_stored",
+    "user_of",
     "version_of",
 ]
 
@@ -75,31 +81,32 @@ MAX_SLOTS = 20
 # The slots before this one are in the first page: there a record is written
 # with zeros up to the slot's end.
 IN_PAGE = 4
-FLAG_SUPERSEDED = 1
+FLAG_SUPERSEDED, FLAG_USER, FLAG_SEALED = 1, 2, 4
 # Marks in the mode of a file, for those who do not read it: the count passes
 # over it; its modification time does not tell when it is over.
 MODE_SUPERSEDED, MODE_OWN_LIMIT = 0o100, 0o1000
 CLOCK_SLACK = 3600.0
 
 # Magic, CRC, sequence number, created, stored, length of env and of the data,
-# serialiser, flags, two reserved bytes, idle limit, MAC. These are its parts,
-# each for those who want no more: what stands before the creation time, and is
-# filled in when a record is written; what is signed; what readers want, and
-# whoever chooses between slots.
+# serialiser, flags, size of the user block, idle limit, MAC. These are its
+# parts, each for those who want no more: what stands before the creation time,
+# and is filled in when a record is written; what is signed; what readers want,
+# and whoever chooses between slots.
 _HEADER = Struct("<4sIQddIIBB2sI16s")
 BEGIN = MAGIC + bytes(12)
-pack_fields = Struct("<ddIIBB2xI").pack
+pack_fields = Struct("<ddIIBB2sI").pack
 """
-Created, stored, length of env and of the data, serialiser, flags, idle limit:
-what of the header is signed, and stands between `BEGIN` and the MAC.
+Created, stored, length of env and of the data, serialiser, flags, how many
+tags and how long a label the user block has, idle limit: what of the header is
+signed, and stands between `BEGIN` and the MAC.
 """
-_unpack_lengths = Struct("<32xIIxB").unpack_from
+_unpack_lengths = Struct("<32xIIxBBB").unpack_from
 _unpack_times = Struct("<16xdd").unpack_from
 unpack_stored = Struct("<24xd").unpack_from
 """When it was stored."""
 unpack_origin = Struct("<16xddI4xBB2xI").unpack_from
 """Created, stored, length of env, serialiser, flags, idle limit."""
-unpack_fields = Struct("<16xddIIBB2xI").unpack_from
+unpack_fields = Struct("<16xddIIBB2sI").unpack_from
 """What `pack_fields` has packed, of a record or of its header."""
 unpack_slot = Struct("<4sIQ16xIIx7s").unpack_from
 """
@@ -126,9 +133,18 @@ CREATION = slice(_FIELDS_AT, _FIELDS_AT + 8)
 MARKS = slice(_MARKS_AT, _MAC_AT)
 """What marks the mode of the file, see `unpack_marks`."""
 
-# The optional blocks between header and env, in the order of their flags.
+USER_SIZE = slice(42, 44)
+"""How many tags there are, and how many bytes of a label."""
+
+# The optional blocks between header and env, in the order of their flags. The
+# size of the second one is in the header: how many tags, how long a label.
 _SUPERSEDE = Struct("<d16s")
-BLOCKS = ((FLAG_SUPERSEDED, _SUPERSEDE.size),)
+TAG_LENGTH, MAX_TAGS, MAX_LABEL = 16, 2, 255
+BLOCKS = (
+    (FLAG_SUPERSEDED, _SUPERSEDE.size),
+    (FLAG_USER, 0),
+    (FLAG_SEALED, 40),
+)
 
 
 class SessionRecord(tuple[object, ...]):
@@ -247,20 +263,23 @@ def slot_size(slot: int) -> int:
     return 512 << (slot - 1) if slot else 512
 
 
-def env_at(flags: int) -> int:
-    """Where env begins in a record with these flags."""
-    at = HEADER_LENGTH
-    if flags:
-        for flag, size in BLOCKS:
-            if flags & flag:
-                at += size
+def _end_of_blocks(flags: int, tags: int, label: int) -> int:
+    at = HEADER_LENGTH + tags * TAG_LENGTH + label
+    for flag, size in BLOCKS:
+        if flags & flag:
+            at += size
     return at
+
+
+def env_at(record: bytes) -> int:
+    """Where env begins in a record: behind the blocks."""
+    return _end_of_blocks(*_unpack_lengths(record)[2:])
 
 
 def record_length(header: bytes) -> int:
     """The whole length of the record that `header` begins."""
-    env_len, data_len, flags = _unpack_lengths(header)
-    length: int = env_at(flags) + env_len + data_len
+    env_len, data_len, *blocks = _unpack_lengths(header)
+    length: int = _end_of_blocks(*blocks) + env_len + data_len
     return length
 
 
@@ -297,8 +316,10 @@ def is_newer_format(header: bytes) -> bool:
 
 def has_unknown(record: bytes) -> bool:
     """Whether a record has flags or fields that only a later version knows."""
-    flags, reserved = record[41], record[42:44]
-    return bool(flags & ~FLAG_SUPERSEDED or any(reserved))
+    _, _, flags, tags, label = _unpack_lengths(record)
+    if flags & ~(FLAG_SUPERSEDED | FLAG_USER) or tags > MAX_TAGS:
+        return True
+    return bool(tags == 0 if flags & FLAG_USER else tags + label)
 
 
 def stored_at(record: bytes) -> float:
@@ -307,11 +328,66 @@ def stored_at(record: bytes) -> float:
     return when
 
 
-def origin_of(record: bytes) -> tuple[float, bytes, int]:
-    """Creation time, env and idle limit of a record."""
+def origin_of(record: bytes) -> tuple[float, bytes, int, bytes]:
+    """Creation time, env, idle limit and user of a record."""
     created, _, env_len, _, flags, idle = unpack_origin(record)
-    at = env_at(flags) if flags else HEADER_LENGTH
-    return created, record[at : at + env_len], idle
+    if not flags:
+        env = record[HEADER_LENGTH : HEADER_LENGTH + env_len]
+        return created, env, idle, b""
+    at = env_at(record)
+    return created, record[at : at + env_len], idle, user_of(record)
+
+
+def pack_user(tags: Sequence[bytes], label: str) -> bytes:
+    """
+    Whose a session is, as `user_of` hands it out.
+
+    Args:
+        tags: one or two, of 16 bytes each.
+        label: at most 255 bytes in UTF-8.
+
+    Raises:
+        ValueError: too many, or too long.
+    """
+    raw = label.encode("utf-8")
+    if (
+        not 0 < len(tags) <= MAX_TAGS
+        or any(len(tag) != TAG_LENGTH for tag in tags)
+        or len(raw) > MAX_LABEL
+    ):
+        raise ValueError(
+            f"a session has 1 to {MAX_TAGS} tags of {TAG_LENGTH} bytes, and a "
+            f"label of at most {MAX_LABEL} bytes"
+        )
+    return bytes((len(tags), len(raw))) + b"".join(tags) + raw
+
+
+def user_of(record: bytes) -> bytes:
+    """
+    Whose session it is: how many tags, how long the label is, then these;
+    nothing if it is nobody's. The same in all records of a file.
+    """
+    _, _, flags, tags, label = _unpack_lengths(record)
+    if not flags & FLAG_USER:
+        return b""
+    at = HEADER_LENGTH
+    if flags & FLAG_SUPERSEDED:
+        at += _SUPERSEDE.size
+    return record[USER_SIZE] + record[at : at + tags * TAG_LENGTH + label]
+
+
+def tags_of(user: bytes) -> list[bytes]:
+    """The tags of what `user_of` hands out."""
+    count = user[0] if user else 0
+    return [
+        user[2 + TAG_LENGTH * at : 2 + TAG_LENGTH * (at + 1)]
+        for at in range(count)
+    ]
+
+
+def label_of(user: bytes) -> str:
+    """The label of what `user_of` hands out."""
+    return user[2 + TAG_LENGTH * user[0] :].decode("utf-8") if user else ""
 
 
 def number_of(record: bytes) -> int:
@@ -356,12 +432,13 @@ class Parts:
         number: of the serialiser of env and data.
         flags: which blocks there are.
         supersede: the block of what has replaced it, or nothing.
+        user: whose it is, see `user_of`.
         env, data: as they were serialised.
     """
 
     __slots__ = (
         "created", "data", "env", "flags", "idle", "number", "stored",
-        "supersede",
+        "supersede", "user",
     )  # fmt: skip
 
     def __init__(self, record: bytes) -> None:
@@ -373,8 +450,12 @@ class Parts:
             self.flags,
             self.idle,
         ) = unpack_origin(record)
-        at = env_at(self.flags)
-        self.supersede = record[HEADER_LENGTH:at]
+        self.supersede = b""
+        if self.flags & FLAG_SUPERSEDED:
+            end = HEADER_LENGTH + _SUPERSEDE.size
+            self.supersede = record[HEADER_LENGTH:end]
+        self.user = user_of(record)
+        at = env_at(record)
         self.env = record[at : at + env_len]
         self.data = record[at + env_len :]
 

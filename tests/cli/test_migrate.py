@@ -16,7 +16,7 @@ from console import handle_of, plain
 from support import at, file_of, in_processes, session_files, until
 from websession import CorruptData, FileStore, InvalidSessionId, WebSession
 from websession.admin.inspector import Inspector
-from websession.record import record_length
+from websession.record import pack_user, record_length, user_of
 
 SECRET, OTHER = "the secret of one store", "the secret of another"
 
@@ -78,9 +78,17 @@ def test_everything_is_kept(
 ):
     ws, ids = filled
     ws.regenerateSession(ws.newSession(data="superseded"), grace=60)
+    theirs = ws.sessiondict.engine
+    now, user = ws.now(), pack_user([b"t" * 16], "a label")
+    draft = now, now, b"", b"\x80\x05N.", 1, b"", 0, user
+    theirs.create(theirs.locate("anns"), draft, at(now), None)
     out = console.text("migrate", root, target, "--shards", "16")
+    there = Inspector(target, backend=backend).engine
+    assert user_of(there.read(there.locate("anns"))) == user
+    there.remove(there.locate("anns"))
+    theirs.remove(theirs.locate("anns"))
     assert out == (
-        "40 sessions: 40 copied, 0 there already, 0 gone meanwhile, 0 failed\n"
+        "41 sessions: 41 copied, 0 there already, 0 gone meanwhile, 0 failed\n"
     )
     assert known(target, backend) == known(root, backend)
     assert Inspector(target).layout.shards == 16

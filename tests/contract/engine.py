@@ -24,7 +24,9 @@ from websession.record import (
     info_of,
     is_superseded,
     pack_successor,
+    pack_user,
     stored_at,
+    user_of,
     version_of,
 )
 
@@ -33,9 +35,19 @@ UNLIMITED = at(NOW)
 
 
 def draft(
-    data=b"data", stored=NOW, env=b"env", block=b"", idle=0, created=NOW
+    data=b"data",
+    stored=NOW,
+    env=b"env",
+    block=b"",
+    idle=0,
+    created=NOW,
+    user=b"",
 ):
-    return created, stored, env, data, 2, block, idle
+    return created, stored, env, data, 2, block, idle, user
+
+
+ANN = pack_user([b"the tag of ann.."], "Firefox, Linux")
+BOB = pack_user([b"the tag of bob.."], "Firefox, Linux")
 
 
 class EngineContract:
@@ -64,12 +76,12 @@ class EngineContract:
 
     def test_a_record_is_read_as_it_was_drafted(self, engine):
         address = engine.locate("all of it")
-        made = draft(b"x" * 5000, NOW + 5, b"e" * 300, b"", 77, NOW - 5)
+        made = draft(b"x" * 5000, NOW + 5, b"e" * 300, b"", 77, NOW - 5, ANN)
         assert engine.create(address, made, UNLIMITED, None) == outcomes.OK
         parts = Parts(engine.read(address))
         assert made == (
             parts.created, parts.stored, parts.env, parts.data, parts.number,
-            parts.supersede, parts.idle,
+            parts.supersede, parts.idle, parts.user,
         )  # fmt: skip
         assert engine.inspect(address) == engine.read(address)
 
@@ -261,6 +273,47 @@ class EngineContract:
             each.join()
         assert len(written) == len(set(written)) == 200
         assert version_of(engine.read(here)) in written
+
+    # Whose it is
+
+    def test_whose_it_is_stays_with_whatever_is_written(self, engine):
+        address = engine.locate("hers")
+        engine.create(address, draft(b"x" * 70_000, user=ANN), UNLIMITED, None)
+        for data in b"small", b"y" * 5000, b"y" * 70_000, b"", b"z":
+            outcome, raw = engine.replace(address, b"", data, 2, UNLIMITED)
+            assert outcome == outcomes.OK
+            assert (user_of(raw), Parts(raw).data) == (ANN, data)
+            assert engine.read(address) == raw
+            header = version_of(engine.read(address))
+            for user in b"", BOB:
+                stranger = draft(b"stolen", user=user)
+                for expected in None, header:
+                    found = engine.commit(
+                        address, stranger, expected, UNLIMITED
+                    )
+                    assert found == (outcomes.CONFLICT, header)
+            new = draft(data, user=ANN)
+            assert (
+                engine.commit(address, new, header, UNLIMITED)[0]
+                == outcomes.OK
+            )
+
+    def test_nobodys_session_becomes_nobody_elses(self, engine, here):
+        live = version_of(engine.read(here))
+        for expected in None, live:
+            found = engine.commit(here, draft(user=ANN), expected, UNLIMITED)
+            assert found == (outcomes.CONFLICT, live)
+
+    def test_whose_it_was_is_known_when_it_is_superseded(self, engine):
+        address = engine.locate("hers")
+        engine.create(address, draft(user=ANN), UNLIMITED, None)
+        live = version_of(engine.read(address))
+        block = pack_successor(NOW + 60, handle("next"))
+        led = draft(b"", env=b"", block=block, user=ANN)
+        assert engine.commit(address, led, live, UNLIMITED)[0] == outcomes.OK
+        parts = Parts(engine.read(address))
+        assert (parts.supersede, parts.user) == (block, ANN)
+        assert (parts.env, parts.data) == (b"", b"")
 
     # Superseding
 

@@ -105,7 +105,7 @@ def test_who_may_follow_whom_in_memory(row):
         NAME,
         (
             parts.created, parts.stored, parts.env, parts.data, parts.number,
-            parts.supersede, parts.idle,
+            parts.supersede, parts.idle, parts.user,
         ),
         expected,
         limits,

@@ -8,6 +8,8 @@ import pytest
 
 from support import at, file_of, session_files
 from websession import InvalidSessionId, SessionExpired, WebSession
+from websession.record import pack_user, user_of
+from websession.stores.base import KEEP
 
 
 @pytest.fixture
@@ -43,6 +45,30 @@ def test_a_name_made_anew_is_not_taken_for_the_one_remembered(
     assert record.env == {"A": 2}
     assert record.created == clock.now + 7
     assert record.data == "third"
+
+
+def test_whose_it_is_stays_whatever_is_written(make_store, clock):
+    store, now = make_store(), at(clock.now)
+    user, address = pack_user([b"t" * 16], "a label"), store.engine.locate("x")
+    draft = clock.now, clock.now, b"", b"\x80\x05N.", 1, b"", 0, user
+    assert store.engine.create(address, draft, now, None) == 0
+
+    def check():
+        assert user_of(store.engine.read(address)) == user
+
+    store.commit("x", KEEP, now)
+    check()
+    version = store.commit("x", {"n": 1}, now)
+    check()
+    version = store.commit("x", {"n": 2}, now, expected=version, idle=99)
+    check()
+    version = store.commit("x", KEEP, now, expected=version)
+    check()
+    assert store.read("x", clock.now).data == {"n": 2}
+    store.supersede(
+        "x", "y", clock.now + 60, now, expected=version, readable=True
+    )
+    check()
 
 
 def test_a_store_to_an_unknown_id_makes_no_file(make_store, root):

@@ -15,6 +15,7 @@ from golden_store import (
     KEY,
     LIVE,
     MARKER,
+    USER,
     golden,
     golden_store,
     make_directory,
@@ -59,6 +60,10 @@ DECODED = {
     "own-limit": (
         "golden-own-limit", 1700000000.0, 1700000060.0,
         {"REMOTE_ADDR": "192.0.2.7"}, {"user": "eve"},
+    ),
+    "user": (
+        "golden-user", 1700000000.0, 1700000060.0,
+        {"REMOTE_ADDR": "192.0.2.7"}, {"user": "ann", "n": 1},
     ),
     "torn": (
         "golden-torn", 1700000000.0, 1700000001.0,
@@ -126,11 +131,12 @@ def test_golden_session_is_read(name, backend_module, session_file, keyring):
     assert fields[1] == zlib.crc32(raw[8:], zlib.crc32(handle))
     assert fields[2:10] == (
         sequence, 1700000000.0, stored, len(env), len(data), serializer,
-        flags, b"\0\0",
+        flags, USER.get(name, b"\0\0")[:2],
     )  # fmt: skip
     assert fields[10] == (2592000 if name == "own-limit" else 0)
-    assert raw.endswith(env + data)
-    assert len(raw) == 64 + 24 * flags + len(env) + len(data)
+    rest = USER.get(name, b"")[2:] + env + data
+    assert raw.endswith(rest)
+    assert len(raw) == 64 + 24 * (flags & 1) + len(rest)
     assert content[offset : offset + len(raw)] == raw
     assert keyring.verifies(handle, raw)
 
@@ -237,8 +243,9 @@ def test_golden_sessions_are_listed(store):
         ("83cd5d4f28cb860a2f05e15955830570", 5011),
         ("94eb7a80f07d44a42dd084010bb524c9", 14),
         ("d69023287544881f9d9eaaaf96284513", 39),
+        ("e84903165b8f10b723ab601ac0881ef2", 20),
     ]
-    assert len(store) == 6
+    assert len(store) == 7
 
 
 def test_pickled_golden_session_is_refused_unless_accepted(

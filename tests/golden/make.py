@@ -15,7 +15,7 @@ from pathlib import Path
 from websession.disk import backend as backends
 from websession.ids import handle
 from websession.keyring import Keyring
-from websession.record import HEADER_LENGTH
+from websession.record import HEADER_LENGTH, pack_user
 from websession.stores import FileStore
 
 STORE_ID = bytes(range(16))
@@ -46,8 +46,13 @@ LARGE = b'{"text":"' + b"0123456789" * 500 + b'"}'
 # Until 1700000120.0, and the handle of the successor.
 SUPERSEDE = bytes.fromhex("0000005efc54d941 94eb7a80f07d44a42dd084010bb524c9")
 
-# Idle limits of their own: all others have none.
+# Idle limits of their own, and users: all others have none.
 IDLE = {"own-limit": 2592000}
+TAGS = bytes(range(64, 80)), bytes(range(80, 96))
+USER = {
+    "user": pack_user(TAGS[:1], "Firefox, J\xf8rn's"),
+    "user-superseded": pack_user(TAGS, ""),
+}
 
 # file name: session ID, serialiser, env, then each state of the session as
 # (time stored, data, superseded block)
@@ -115,6 +120,24 @@ SESSIONS = {
             (1700000060.0, b'{"user":"eve"}', NOTHING),
         ],
     ),
+    "user": (
+        "golden-user",
+        JSON,
+        ENV,
+        [
+            (1700000000.0, b'{"user":"ann"}', NOTHING),
+            (1700000060.0, b'{"user":"ann","n":1}', NOTHING),
+        ],
+    ),
+    "user-superseded": (
+        "golden-user-superseded",
+        JSON,
+        ENV,
+        [
+            (1700000000.0, b'{"user":"ann"}', NOTHING),
+            (1700000060.0, b'{"user":"ann"}', SUPERSEDE),
+        ],
+    ),
     "torn": (  # cut by `tear`
         "golden-torn",
         JSON,
@@ -139,7 +162,7 @@ def write_session(backend, path, name):
     for number, (stored, data, supersede) in enumerate(states):
         record = keyring.pack(
             session, CREATED, stored, env if data else NOTHING, data,
-            serializer, supersede, IDLE.get(name, 0),
+            serializer, supersede, IDLE.get(name, 0), USER.get(name, NOTHING),
         )  # fmt: skip
         if number == 0:
             outcome = backend.create(path, session, record, 0, 1.0)

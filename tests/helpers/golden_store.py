@@ -50,12 +50,25 @@ LIVE = {
         b"222c2ee8831c2fcd8bf798b95052b478", 1024, 512,
         2, 1700000060.0, 2, 0, ENV, b'{"user":"eve"}',
     ),
+    "user": (
+        b"e84903165b8f10b723ab601ac0881ef2", 1024, 512,
+        2, 1700000060.0, 2, 2, ENV, b'{"user":"ann","n":1}',
+    ),
+    "user-superseded": (
+        b"6f23174240fc828a59d43615d224022b", 1024, 512,
+        2, 1700000060.0, 2, 3, ENV, b'{"user":"ann"}',
+    ),
     "torn": (
         b"5a9a486a96b29d1dc34be1c1732b27d5", 1024, 512,
         2, 1700000001.0, 2, 0, ENV, b'{"step":2}',
     ),
 }  # fmt: skip
 
+# file -> the user block of its records, the two lengths first
+USER = {
+    "user": b"\x01\x10" + bytes(range(64, 80)) + b"Firefox, J\xc3\xb8rn's",
+    "user-superseded": b"\x02\x00" + bytes(range(64, 96)),
+}
 
 MARKER = b"""\
 websession-store 2
@@ -88,11 +101,11 @@ def golden_store(root):
     make_directory(root)
     write_private(root / ".websession", MARKER % 256)
     write_private(root / ".key", KEY)
-    for name, (handle, *_, stored, _, _, _, _) in LIVE.items():
+    for name, (handle, *_, stored, _, flags, _, _) in LIVE.items():
         shard, file = handle[:2].decode(), handle[2:].decode()
         make_directory(root / shard)
         write_private(root / shard / file, golden(f"{name}.session"))
         os.utime(root / shard / file, (stored, stored))
-    (root / "90" / "22b32c4d10de13eb92ccd6078138e3").chmod(0o700)
-    (root / "35" / "4137fe8186385a37a6296c8c182e7c").chmod(0o700)
+        if flags & 1:
+            (root / shard / file).chmod(0o700)
     return root

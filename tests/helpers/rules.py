@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from raw_records import CREATED, KEYRING, NAME, finished
 from websession import engine
-from websession.record import pack_successor, version_of
+from websession.record import pack_successor, pack_user, version_of
 
 TABLE = Path(__file__).resolve().parent.parent / "rules.tsv"
 LINES = TABLE.read_text().splitlines()
@@ -25,13 +25,19 @@ class Rule(NamedTuple):
 
 
 def record(text, data, sequence):
-    created, stored, idle, env, *superseded = text.split()
-    block = b""
-    if superseded:
+    created, stored, idle, env, *more = text.split()
+    block = user = b""
+    if "superseded" in more:
         block = pack_successor(CREATED + 100, NAME)
+    for word in more:
+        name, _, label = word.partition(":")
+        if label:
+            tags = [letter.encode() * 16 for letter in name]
+            user = pack_user(tags, label)
     raw = KEYRING.pack(
         NAME, CREATED + float(created), CREATED + float(stored),
         env.encode() if env != "-" else b"", data, 2, block, int(idle),
+        user,
     )  # fmt: skip
     return finished(raw, sequence)
 

@@ -133,8 +133,8 @@ MUTATIONS = [
     Mutation(
         "env of another serializer is signed as if it were one's own, in C",
         C,
-        "    if (env_len > 0 && live[WS_SERIALIZER_AT] != serializer)",
-        "    if (0 && live[WS_SERIALIZER_AT] != serializer)",
+        "(WS_ENV_LEN(live) > 0 && live[WS_SERIALIZER_AT] != serializer)",
+        "(0 && live[WS_SERIALIZER_AT] != serializer)",
         REPLACE,
     ),
     Mutation(
@@ -466,14 +466,14 @@ MUTATIONS = [
     Mutation(
         "the creation time may change, in C",
         RULES_C,
-        "    if (!ws_same_creation(header, record) ||\n        WS_ENV_LEN",
-        "    if (WS_ENV_LEN",
+        "WS_STORED_AT - WS_CREATED_AT) == 0",
+        "with_env ? 0 : WS_STORED_AT - WS_CREATED_AT) == 0",
         RECORD,
     ),
     Mutation(
         "env is compared in the first page only, in C",
         RULES_C,
-        "            memcmp(chunk, env, len) != 0)",
+        "            memcmp(chunk, bytes, len) != 0)",
         "            0)",
         RECORD,
     ),
@@ -509,8 +509,8 @@ MUTATIONS = [
     Mutation(
         "a blind store takes another one's limit away, in C",
         RULES_C,
-        "(!same_origin(slots, record) || WS_IDLE(header) != WS_IDLE(record))",
-        "!same_origin(slots, record)",
+        "WS_IDLE(header) != WS_IDLE(record))",
+        "0)",
         LIMIT,
     ),
     Mutation(
@@ -1099,10 +1099,8 @@ MUTATIONS = [
     Mutation(
         "who names the live record cannot write its env anew, in C",
         RULES_C,
-        "    if (expected == NULL &&\n"
-        "        (!same_origin(slots, record) || ",
-        "    if (!same_origin(slots, record) ||\n"
-        "        (expected == NULL && ",
+        "same_origin(slots, record, expected == NULL)",
+        "same_origin(slots, record, 1)",
         RECORD,
     ),
     Mutation(
@@ -1117,8 +1115,8 @@ MUTATIONS = [
     Mutation(
         "who names the live record may change its creation time, in C",
         RULES_C,
-        "    if (expected != NULL && !ws_same_creation(header, record))",
-        "    if (0)",
+        "WS_STORED_AT - WS_CREATED_AT) == 0",
+        "with_env ? WS_STORED_AT - WS_CREATED_AT : 0) == 0",
         RECORD,
     ),
     Mutation(
@@ -2380,15 +2378,78 @@ MUTATIONS = [
     Mutation(
         "the flag of a block that is to come is passed over, in C",
         "csrc/slots.c",
-        "(WS_FLAGS(header) & ~WS_FLAG_SUPERSEDED) != 0",
-        "(WS_FLAGS(header) & ~7) != 0",
+        "int known = WS_FLAG_SUPERSEDED | WS_FLAG_USER;",
+        "int known = 7;",
         RECORD,
+    ),
+    Mutation(
+        "more tags than there may be are passed over, in C",
+        "csrc/slots.c",
+        "tags > WS_MAX_TAGS",
+        "tags > 9",
+        RECORD,
+    ),
+    Mutation(
+        "a user block without the flag is passed over, in C",
+        "csrc/slots.c",
+        "(flagged ? tags == 0 : WS_USER_LEN(header) > 0)",
+        "(flagged && tags == 0)",
+        RECORD,
+    ),
+    Mutation(
+        "a user block without the flag is passed over, in Python",
+        "src/websession/record.py",
+        "return bool(tags == 0 if flags & FLAG_USER else tags + label)",
+        "return bool(flags & FLAG_USER and tags == 0)",
+        RECORD,
+    ),
+    Mutation(
+        "another user's record may follow, in C",
+        "csrc/rules.c",
+        "len = WS_USER_LEN(header);",
+        "len = 0;",
+        "tests/unit/test_rules.py",
+    ),
+    Mutation(
+        "another user's record may follow, in Python",
+        "src/websession/engine.py",
+        "        flags and user_of(live) != user_of(record)\n",
+        "        flags and user_of(live)[:18] != user_of(record)[:18]\n",
+        "tests/unit/test_rules.py",
+    ),
+    Mutation(
+        "a record of no user may follow, in Python",
+        "src/websession/engine.py",
+        "    if live[USER_SIZE] != record[USER_SIZE] or (\n",
+        "    if (\n",
+        "tests/unit/test_rules.py",
+    ),
+    Mutation(
+        "what is written blindly takes the user away",
+        "src/websession/engine.py",
+        'number, b"", own, user\n            outcome',
+        'number, b"", own, b""\n            outcome',
+        "tests/contract/test_engines.py",
+    ),
+    Mutation(
+        "a touch takes the user away",
+        "src/websession/stores/records.py",
+        "    if flags:\n        user = user_of(old)\n",
+        "",
+        "tests/disk/test_file_store.py",
+    ),
+    Mutation(
+        "a copy takes the user away",
+        "src/websession/admin/copy.py",
+        "        parts.supersede, parts.idle, parts.user,\n",
+        '        parts.supersede, parts.idle, b"",\n',
+        "tests/cli/test_migrate.py",
     ),
     Mutation(
         "the flag of a block that is to come is passed over, in Python",
         "src/websession/record.py",
-        "flags & ~FLAG_SUPERSEDED or",
-        "flags & ~7 or",
+        "    if flags & ~(FLAG_SUPERSEDED | FLAG_USER) or",
+        "    if flags & ~7 or",
         RECORD,
     ),
     Mutation(

@@ -74,6 +74,12 @@ payloads = st.binary(max_size=600) | st.builds(
     st.integers(0, 20000),
 )
 
+users = st.builds(
+    record.pack_user,
+    st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=2),
+    st.text(max_size=60).filter(lambda text: text.isprintable()),
+)
+
 
 @settings(properties, max_examples=100)
 @given(
@@ -83,11 +89,15 @@ payloads = st.binary(max_size=600) | st.builds(
     data=payloads,
     serializer=st.integers(1, 255),
     supersede=st.just(b"") | st.binary(min_size=24, max_size=24),
+    user=st.just(b"") | users,
 )
 def test_packed_record_is_read_back(
-    backend_module, path, created, stored, env, data, serializer, supersede
-):
-    raw = KEYRING.pack(NAME, created, stored, env, data, serializer, supersede)
+    backend_module, path, created, stored, env, data, serializer, supersede,
+    user,
+):  # fmt: skip
+    raw = KEYRING.pack(
+        NAME, created, stored, env, data, serializer, supersede, 77, user
+    )
     path.unlink(missing_ok=True)
     where = os.fsencode(path)
     assert backend_module.create(where, NAME, raw, 0, 0.0) == 0
@@ -97,9 +107,14 @@ def test_packed_record_is_read_back(
     fields = HEADER.unpack_from(found)
     assert fields[2:9] == (
         1, created, stored, len(env), len(data), serializer,
-        1 if supersede else 0,
+        (1 if supersede else 0) + (2 if user else 0),
     )  # fmt: skip
-    assert found[64:] == supersede + env + data
+    assert fields[9:11] == (user[:2] or b"\0\0", 77)
+    assert found[64:] == supersede + user[2:] + env + data
+    parts = record.Parts(found)
+    assert (parts.supersede, parts.user) == (supersede, user)
+    assert (parts.env, parts.data, parts.idle) == (env, data, 77)
+    assert record.origin_of(found) == (created, env, 77, user)
 
 
 @settings(properties, max_examples=60)
@@ -594,25 +609,29 @@ def test_time_that_is_not_finite_is_damage(time, offset, backend_module, path):
     assert backend_module.read(where, NAME, 0.0) == old
 
 
+# What is there instead, and the length of the blocks that it tells of.
 UNSUPPORTED = {
-    "newer magic": (3, b"\x03"),
-    "newest magic": (3, b"\xff"),
-    "the flag of a user": (41, b"\x02"),
-    "the flag of a seal": (41, b"\x04"),
-    "flag": (41, b"\x08"),
-    "highest flag": (41, b"\x80"),
-    "first reserved byte": (42, b"\x01"),
-    "last reserved byte": (43, b"\x01"),
+    "newer magic": (3, b"\x03", 0),
+    "newest magic": (3, b"\xff", 0),
+    "a seal": (41, b"\x04", 40),
+    "a seal of a user's": (41, b"\x06\x01", 56),
+    "flag": (41, b"\x08", 0),
+    "highest flag": (41, b"\x80", 0),
+    "a user without tags": (41, b"\x02", 0),
+    "a label without tags": (41, b"\x02\x00\x01", 1),
+    "three tags": (41, b"\x02\x03", 48),
+    "a tag without the flag of a user": (42, b"\x01", 16),
+    "a label without the flag of a user": (43, b"\x01", 1),
 }
 
 
 @pytest.mark.parametrize(
-    ("offset", "content"), UNSUPPORTED.values(), ids=UNSUPPORTED
+    ("offset", "content", "more"), UNSUPPORTED.values(), ids=UNSUPPORTED
 )
 def test_record_of_a_newer_version_is_left_alone(
-    offset, content, backend_module, path
+    offset, content, more, backend_module, path
 ):
-    newer = finished(patched(simple(), offset, content), 2)
+    newer = finished(patched(simple(), offset, content) + bytes(more), 2)
     whole = finished(simple(), 1).ljust(512, b"\0") + newer
     where = put(path, whole)
     new = simple(b"new")
@@ -827,8 +846,9 @@ def records(draw):
     size = draw(st.sampled_from([0, 1, 10, 300, 448, 900, 5000, 9000]))
     data = bytes([draw(st.integers(0, 255))]) * size
     flags = draw(
-        mostly(st.just(0), st.just(1), st.sampled_from([2, 3, 0x80, 0xFF]))
+        mostly(st.just(0), st.integers(0, 7), st.sampled_from([0x80, 0xFF]))
     )
+    user = draw(users) if flags & 2 else b""
     raw = HEADER.pack(
         draw(mostly(st.just(b"WSF\2"), st.sampled_from(MAGICS))),
         0,
@@ -839,12 +859,17 @@ def records(draw):
         draw(mostly(st.just(len(data)), st.sampled_from(LENGTHS))),
         draw(st.integers(0, 255)),
         flags,
-        draw(mostly(st.just(bytes(2)), st.binary(min_size=2, max_size=2))),
+        draw(
+            mostly(
+                st.just(user[:2] or bytes(2)),
+                st.binary(min_size=2, max_size=2),
+            )
+        ),
         draw(mostly(st.just(0), st.sampled_from(IDLE_LIMITS))),
         bytes(range(16)),
     )
     supersede = struct.pack("<d16s", CREATED, bytes(16)) if flags & 1 else b""
-    raw += supersede + env + data
+    raw += supersede + user[2:] + bytes(40 * (flags >> 2 & 1)) + env + data
     raw = finished(raw, draw(st.sampled_from(SEQUENCES)))
     if draw(mostly(st.just(False), st.just(True))):
         at = draw(st.integers(0, len(raw) - 1))
@@ -882,9 +907,8 @@ def test_both_backends_read_any_file_alike(both, path, content):
 
 def shorter(raw):
     """What of a live record stays when it is written anew."""
-    fields = HEADER.unpack_from(raw)
-    at = 64 + 24 * (fields[8] & 1)
-    return fields[3], raw[at : at + fields[5]]
+    created, env, _, user = record.origin_of(raw)
+    return created, env, user
 
 
 @settings(properties, max_examples=250)
@@ -895,7 +919,11 @@ def shorter(raw):
     limits=st.sampled_from([(0.0, 0.0), (5.0, 0.0), (0.0, 5.0), (9e9, 9e9)]),
     expect=mostly(st.none(), st.just("live"), st.just("another")),
     supersede=mostly(st.just(b""), st.just(bytes(range(24)))),
-    origin=mostly(st.none(), st.just((CREATED, b"other"))),
+    origin=mostly(
+        st.none(),
+        st.tuples(st.just(CREATED), st.just(b"other"), st.just(b"")),
+        st.tuples(st.just(CREATED), st.just(b"env"), users),
+    ),
 )
 def test_both_backends_write_any_file_alike(
     both, path, content, size, stored, limits, expect, supersede, origin
@@ -904,8 +932,10 @@ def test_both_backends_write_any_file_alike(
     live = outcome(both[1].read, where, NAME, 0.0)
     if not isinstance(live, bytes):
         live = finished(simple())
-    created, env = origin or shorter(live)
-    new = KEYRING.pack(NAME, created, stored, env, bytes(size), 2, supersede)
+    created, env, user = origin or shorter(live)
+    new = KEYRING.pack(
+        NAME, created, stored, env, bytes(size), 2, supersede, 0, user
+    )
     expected = {None: None, "live": live[:64], "another": bytes(64)}[expect]
     seen = []
     for each in both:

@@ -22,6 +22,7 @@ from websession.record import (
     PAGE,
     Parts,
     origin_of,
+    pack_user,
     slot_start,
     stored_at,
 )
@@ -58,6 +59,8 @@ def in_its_slot(raw, second=False):
 
 # Who has signed it
 
+ANN = pack_user([b"a" * 16], "Firefox, Linux")
+BOTH = pack_user([b"a" * 16, b"b" * 16], "")
 lengths = st.integers(0, 700) | st.integers(3900, 4200)
 
 
@@ -89,7 +92,9 @@ def test_whatever_one_of_the_secrets_has_signed_is_read(
 
 def test_each_bit_of_a_record_is_signed(backend_module, path):
     """But for sequence number and CRC, and where a change is damage."""
-    raw = bytearray(finished(simple(b"data", env=b"environment")))
+    raw = bytearray(finished(KEYRING.pack(
+        NAME, CREATED, CREATED, b"environment", b"data", 2, b"", 0, ANN
+    )))  # fmt: skip
     keys = backend_module.keys_of(KEYRING)
     lengths_and_flags = {*range(32, 40), *range(41, 44)}
     forged = 0
@@ -172,11 +177,12 @@ def test_what_is_known_is_returned_itself_beside_a_torn_slot(
     second=st.booleans(),
     known=st.booleans(),
     own=st.sampled_from([0, 500]),
+    user=st.sampled_from([b"", ANN, BOTH]),
 )
 def test_both_backends_write_the_same(
-    both, path, env, data, other, second, known, own
+    both, path, env, data, other, second, known, own, user
 ):
-    raw = KEYRING.pack(NAME, CREATED, CREATED, env, data, 2, b"", own)
+    raw = KEYRING.pack(NAME, CREATED, CREATED, env, data, 2, b"", own, user)
     live = finished(raw, 7)
     small = len(live) <= slot_start(1)
     content = in_its_slot(live, second and small)
@@ -188,14 +194,14 @@ def test_both_backends_write_the_same(
         )
         left.append((outcome, found, path.read_bytes(), path.stat().st_mode))
     assert left[0] == left[1]
-    if HEADER_LENGTH + len(env) + len(other) > PAGE:
+    if HEADER_LENGTH + len(user[2:]) + len(env) + len(other) > PAGE:
         assert left[0][0] == engine.LARGE
         assert left[0][2] == content
     if left[0][0] == engine.LARGE:
         return
     outcome, found, *_ = left[0]
     assert outcome == engine.OK
-    expected = KEYRING.pack(NAME, CREATED, NOW, env, other, 2, b"", own)
+    expected = KEYRING.pack(NAME, CREATED, NOW, env, other, 2, b"", own, user)
     assert found == finished(expected, 8)
     assert both[0].read(where, NAME, 0.0) == found
 

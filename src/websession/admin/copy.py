@@ -32,7 +32,7 @@ _PAUSE = 0.02
 def _draft(parts: Parts) -> Draft:
     return (
         parts.created, parts.stored, parts.env, parts.data, parts.number,
-        parts.supersede, parts.idle,
+        parts.supersede, parts.idle, parts.user,
     )  # fmt: skip
 
 

@@ -165,7 +165,9 @@ class Inspector:
         header = self._version(row)
         if header is None:
             return None
-        created, stored, _, size, number, flags, idle = unpack_fields(header)
+        created, stored, _, size, number, flags, _, idle = unpack_fields(
+            header
+        )
         return StoredSession(
             name.decode("ascii"), created, stored, idle, size, disk, number,
             flags & FLAG_SUPERSEDED != 0,

@@ -189,7 +189,7 @@ class DiskEngine(Engine):
         if self.notes_limits and self._noted.get(limits[1:], 0) < limits[0]:
             self._note(limits)
         self.tend(limits)
-        *_, own = draft
+        *_, own, _ = draft
         if own and self._tends:
             self.sweeper().expect(limits[0], own)
 
@@ -245,9 +245,9 @@ class DiskEngine(Engine):
         if timeout is None:
             timeout = self.timeout
         # Written out: a call with *draft would cost more than all of this.
-        created, stored, env, data, number, block, own = draft
+        created, stored, env, data, number, block, own, user = draft
         record = self._pack(
-            name, created, stored, env, data, number, block, own
+            name, created, stored, env, data, number, block, own, user
         )
         now, idle, lifetime, _ = limits
         if block:  # a successor: it does not count as a session any more

@@ -40,6 +40,7 @@ from ..record import (
     stored_at,
     successor_of,
     unpack_origin,
+    user_of,
     version_of,
 )
 from .base import KEEP, SessionStore
@@ -189,7 +190,7 @@ class RecordStore(SessionStore):
         if raw is not last:
             self._recall.remember(known, raw)
         created, stored, env_len, number, flags, idle = unpack_origin(raw)
-        at = env_at(flags) if flags else HEADER_LENGTH
+        at = env_at(raw) if flags else HEADER_LENGTH
         superseded = flags & FLAG_SUPERSEDED != 0
         if superseded:
             self._check_readable(known, raw, now)
@@ -247,7 +248,7 @@ class RecordStore(SessionStore):
         packed = self.serializer.dumps(dict(env)) if env else b""
         draft = (
             created, now if stored is None else stored, packed,
-            self._dumps(data), self._number, b"", idle,
+            self._dumps(data), self._number, b"", idle, b"",
         )  # fmt: skip
         outcome = self.engine.create(known.address, draft, limits, cap)
         return outcome == OK
@@ -344,13 +345,13 @@ class RecordStore(SessionStore):
             raw = self._current(known, now, timeout)
             if not raw.startswith(expected):
                 return None
-        created, env, own = origin_of(raw)
+        created, env, own, user = origin_of(raw)
         if env and number_of(raw) != self._number:
             env = self._converted(known.session_id, number_of(raw), env)
         if idle is not None:
             own = idle
         stored = later(now, stored_at(raw))
-        draft = created, stored, env, payload, self._number, b"", own
+        draft = created, stored, env, payload, self._number, b"", own, user
         outcome, header = self._commit(
             known.address, draft, expected, limits, timeout
         )
@@ -358,7 +359,7 @@ class RecordStore(SessionStore):
             return None
         if outcome != OK:
             self._refuse(known, outcome, now)
-        self._recall.remember(known, header + env + payload)
+        self._recall.remember(known, header + user[2:] + env + payload)
         return header
 
     def _touch(
@@ -504,8 +505,10 @@ def _again(
         whole: keep env and data. False: the new record has neither.
     """
     created, stored, env_len, number, flags, idle = unpack_origin(old)
-    env = data = b""
+    env = data = user = b""
     if whole:
-        at = env_at(flags) if flags else HEADER_LENGTH
+        at = env_at(old) if flags else HEADER_LENGTH
         env, data = old[at : at + env_len], old[at + env_len :]
-    return created, later(now, stored), env, data, number, block, idle
+    if flags:
+        user = user_of(old)
+    return created, later(now, stored), env, data, number, block, idle, user

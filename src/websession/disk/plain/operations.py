@@ -409,10 +409,10 @@ def replace(
                 return engine.ABSENT, b""
             found = file.scan_locked(name, known)
             live = found.raw
-            created, env, own = origin_of(live)
+            created, env, own, user = origin_of(live)
             if (
                 found.live >= IN_PAGE
-                or HEADER_LENGTH + len(env) + len(data) > PAGE
+                or HEADER_LENGTH + len(user[2:]) + len(env) + len(data) > PAGE
             ):
                 return engine.LARGE, b""
             if live is not known and not keys.verifies(name, live):
@@ -421,7 +421,7 @@ def replace(
                 return engine.CONFLICT, live[VERSION]
             stored = later(now, stored_at(live))
             record = keys.pack(
-                name, created, stored, env, data, number, b"", own
+                name, created, stored, env, data, number, b"", own, user
             )
             check_record(record)
             verdict = engine.may_follow(
@@ -434,7 +434,7 @@ def replace(
             header = _write_next(
                 file, info.st_mode, found, name, record, durability
             )
-        return engine.OK, header + env + data
+        return engine.OK, header + user[2:] + env + data
     except Outcome as outcome:
         return _raise(outcome, name), b""
     except OSError as error:
