@@ -511,7 +511,7 @@ MUTATIONS = [
         RULES_C,
         "WS_IDLE(header) != WS_IDLE(record))",
         "0)",
-        LIMIT,
+        "tests/unit/test_rules.py",
     ),
     Mutation(
         "the sweep goes by the limit of the application, in Python",
