@@ -245,10 +245,69 @@ def test_delete_by_handles(console, root, make_store):
         ws.retrieveSession(ids[0])
 
 
-def test_all_are_found_before_the_first_is_deleted(console, root, json_ws):
+def test_a_handle_that_is_not_there_keeps_no_other_from_being_deleted(
+    console, root, json_ws
+):
+    one, other = (handle_of(json_ws.newSession()) for _ in range(2))
+    words = "delete", root, one, "f" * 32, other
+    said = f"websession: there is no session with handle {'f' * 32}\n"
+    for options, verb, left in (
+        (["--dry-run"], "would be deleted", 2),
+        ([], "deleted", 0),
+    ):
+        assert console.run_forked(*words, *options) == (
+            1, f"{one}\n{other}\n2 sessions {verb}\n", said
+        )  # fmt: skip
+        assert json_ws.countSessions() == left
+    status, out, err = console.run_forked("delete", root, one, "--json")
+    assert (status, json.loads(out)["deleted"]) == (1, 0)
+    assert err == f"websession: there is no session with handle {one}\n"
+
+
+@pytest.mark.parametrize("word", ["0", "12345", "g" * 32, "BEGINNING"])
+def test_nothing_is_deleted_where_one_handle_is_refused(
+    console, root, json_ws, word
+):
     handle = handle_of(json_ws.newSession())
-    console.complaint("delete", root, handle, "f" * 32, status=1)
-    assert json_ws.countSessions() == 1
+    other = json_ws.newSession()
+    file = file_of(root, other)
+    for digit in "0f":
+        file.with_name(file.name[:-1] + digit).touch()
+    word = word.replace("BEGINNING", handle_of(other)[:-1])
+    console.complaint("delete", root, handle, word, status=2)
+    assert json_ws.countSessions() == 2
+
+
+def test_a_handle_that_is_given_twice_is_deleted_once(console, root, json_ws):
+    handle = handle_of(json_ws.newSession())
+    words = "delete", root, handle, handle[:12]
+    assert console.text(*words, "--dry-run") == (
+        f"{handle}\n1 session would be deleted\n"
+    )
+    assert console.text(*words) == f"{handle}\n1 session deleted\n"
+
+
+def test_what_goes_before_it_is_deleted_is_told(
+    root, json_ws, monkeypatch, capsys
+):
+    handle = handle_of(json_ws.newSession())
+    monkeypatch.setattr(Inspector, "delete", lambda self, name: False)
+    assert main(["delete", str(root), handle]) == 1
+    assert capsys.readouterr() == (
+        "0 sessions deleted\n",
+        f"websession: there is no session with handle {handle}\n",
+    )
+
+
+def test_what_goes_before_it_is_shown_is_not_there(
+    root, json_ws, monkeypatch, capsys
+):
+    handle = handle_of(json_ws.newSession())
+    monkeypatch.setattr(Inspector, "look", lambda self, name: None)
+    assert main(["show", str(root), handle]) == 1
+    assert capsys.readouterr() == (
+        "", f"websession: there is no session with handle {handle}\n"
+    )  # fmt: skip
 
 
 def test_delete_what_is_old(console, root, make_store):

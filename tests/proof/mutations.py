@@ -1712,6 +1712,17 @@ MUTATIONS = [
         "tests/cli/test_show.py",
     ),
     Mutation(
+        "handles are deleted before one that is refused",
+        "src/websession/cli/show.py",
+        "    names = {_name(store, word) or word: word for word in words}\n"
+        "    count = missing = 0\n"
+        "    for name, word in names.items():\n",
+        "    count = missing = 0\n"
+        "    for word in words:\n"
+        "        name = _name(store, word) or word\n",
+        "tests/cli/test_show.py",
+    ),
+    Mutation(
         "a script that failed stores its session",
         "src/websession/cgi.py",
         "if is_ours and (error is None or isinstance(error, SystemExit)):",

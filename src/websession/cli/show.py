@@ -18,6 +18,7 @@ from .arguments import Refused, add_json, duration, inspector
 from .listing import as_json, serializer_name, state_of
 from .output import (
     age,
+    complain,
     counted,
     is_terminal,
     moment,
@@ -100,7 +101,8 @@ def add(commands: Commands) -> None:
         "delete",
         help="delete sessions",
         description="Deletes the sessions of these handles, or all that were "
-        "not stored for a time. Whoever uses one is logged out.",
+        "not stored for a time. Whoever uses one is logged out. A handle that "
+        "is not there is told, and the others are deleted all the same.",
     )
     delete.set_defaults(run=_delete)
     _add_words(delete, "HANDLE ...")
@@ -156,20 +158,22 @@ def _opened(options: argparse.Namespace) -> tuple[Inspector, list[str]]:
     return inspector(options), words
 
 
-def _name(store: Inspector, beginning: str) -> bytes:
-    """The one handle that begins with this text."""
+def _name(store: Inspector, beginning: str) -> bytes | None:
+    """The one handle that begins with this text; None if there is none."""
     try:
         # `verify` names files, with a slash behind the directory.
         found = store.find(beginning.replace("/", "", 1))
     except ValueError as error:
         raise Refused(str(error)) from error
-    if not found:
-        raise SessionException(f"there is no session with handle {beginning}")
     if len(found) > 1:
         raise Refused(
             f"{len(found)} handles begin with {beginning}: give more digits"
         )
-    return found[0]
+    return found[0] if found else None
+
+
+def _not_there(beginning: str) -> str:
+    return f"there is no session with handle {beginning}"
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -177,9 +181,9 @@ def _show(options: argparse.Namespace) -> int:
     if len(words) != 1:
         raise Refused("show one handle, please: `websession list` has them")
     name = _name(store, words[0])
-    session = store.look(name)
-    if session is None:
-        raise Refused("the session has just been deleted")
+    session = None if name is None else store.look(name)
+    if name is None or session is None:
+        raise SessionException(_not_there(words[0]))
     data = _data(store, name, options) if options.data else None
     state = state_of(session, time.time(), store.limits())
     if options.json:
@@ -294,8 +298,9 @@ def _delete(options: argparse.Namespace) -> int:
             f"delete which sessions? Give handles, or --older-than{given}"
         )
     before = time.time() - (options.older_than or 0)
+    missing = 0
     if words:
-        count = _delete_named(store, words, options)
+        count, missing = _delete_named(store, words, options)
     elif options.dry_run:
         count = _delete_old(store, before, options, "counting")
     elif _is_meant(store, before, options):
@@ -307,25 +312,33 @@ def _delete(options: argparse.Namespace) -> int:
     else:
         verb = "would be deleted" if options.dry_run else "deleted"
         say(f"{counted(count, 'session')} {verb}")
-    return 0
+    return 1 if missing else 0
 
 
 def _delete_named(
     store: Inspector, words: list[str], options: argparse.Namespace
-) -> int:
-    # All are found before the first is deleted.
+) -> tuple[int, int]:
+    """How many were deleted, and how many are not there."""
     for word in words:
         # On a small store one digit less would mean any session.
         if len(word) < _LEAST_DIGITS:
             raise Refused(
                 f"give at least {_LEAST_DIGITS} digits of a handle, not {word}"
             )
-    names = [_name(store, word) for word in words]
-    gone = [name for name in names if options.dry_run or store.delete(name)]
-    if not options.json:
-        for name in gone:
+    # Each once; and nothing is deleted where one is refused.
+    names = {_name(store, word) or word: word for word in words}
+    count = missing = 0
+    for name, word in names.items():
+        if isinstance(name, str) or not (
+            options.dry_run or store.delete(name)
+        ):
+            complain(f"websession: {_not_there(word)}")
+            missing += 1
+            continue
+        count += 1
+        if not options.json:
             say(name.decode("ascii"))
-    return len(gone)
+    return count, missing
 
 
 def _is_meant(
