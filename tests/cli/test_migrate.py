@@ -15,7 +15,9 @@ import pytest
 from console import handle_of, plain
 from support import at, file_of, in_processes, session_files, until
 from websession import CorruptData, FileStore, InvalidSessionId, WebSession
+from websession.admin.copy import Transfer
 from websession.admin.inspector import Inspector
+from websession.cli import main
 from websession.record import pack_user, record_length, user_of
 
 SECRET, OTHER = "the secret of one store", "the secret of another"
@@ -290,6 +292,39 @@ def test_progress_on_a_terminal(console, root, target, filled):
     assert status == 0
     assert "copying" in shown
     assert "39 copied" in plain(shown)
+
+
+def test_what_is_interrupted_says_how_many_are_copied(
+    root, target, filled, monkeypatch, capsys
+):
+    copy, turns = Transfer.copy, iter(range(40))
+
+    def interrupted(self, name):
+        if next(turns) == 10:
+            raise KeyboardInterrupt
+        return copy(self, name)
+
+    monkeypatch.setattr(Transfer, "copy", interrupted)
+    assert main(["migrate", str(root), str(target)]) == 130
+    assert capsys.readouterr() == (
+        "",
+        "websession: interrupted while copying, at 26%: 10 sessions: 10 "
+        "copied, 0 there already, 0 gone meanwhile, 0 failed\n",
+    )
+
+
+@pytest.mark.parametrize("kind", ["store", "shelve"])
+def test_progress_is_shown_while_sessions_are_counted(
+    console, root, target, filled, tmp_path, kind
+):
+    shelf(tmp_path / "shelf")
+    source = {"store": root, "shelve": tmp_path / "shelf"}[kind]
+    status, shown = console.on_terminal(
+        "migrate", source, target, "--from", kind, "--unsafe-pickle",
+        rich=False,
+    )  # fmt: skip
+    assert status == 0
+    assert plain(shown).startswith("\rcounting: 0")
 
 
 @pytest.mark.proof

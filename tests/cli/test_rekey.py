@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 
@@ -16,6 +17,7 @@ from websession import (
 )
 from websession.admin.copy import resign
 from websession.admin.inspector import Inspector
+from websession.cli import main
 from websession.ids import handle
 from websession.keyring import Keyring
 from websession.stores.transit import COPIED
@@ -130,6 +132,28 @@ def test_what_has_expired_by_its_own_limit_is_no_failure(
         "0 sessions signed anew, 0 were already, 0 failed\n"
     )
     assert session_files(root) == []
+
+
+def test_what_is_interrupted_says_how_many_are_signed(
+    root, opened, files, monkeypatch, capsys
+):
+    ws = opened(OLD)
+    for _ in range(5):
+        ws.newSession(ENV)
+    turns = iter(range(5))
+
+    def interrupted(*arguments):
+        if next(turns) == 3:
+            raise KeyboardInterrupt
+        return resign(*arguments)
+
+    monkeypatch.setattr("websession.cli.rekey.resign", interrupted)
+    assert main(["rekey", str(root), *map(str, files)]) == 130
+    assert re.fullmatch(
+        r"websession: interrupted while signing, at \d+%: "
+        r"3 sessions signed anew, 0 were already, 0 failed\n",
+        capsys.readouterr().err,
+    )
 
 
 @pytest.mark.proof

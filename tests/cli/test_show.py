@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import time
 from itertools import pairwise
 
@@ -382,6 +383,29 @@ def test_nobody_is_asked_about_nothing(console, root, ws):
     shown = console.on_terminal("delete", root, "--older-than", "2d")[1]
     assert "[y/N]" not in shown
     assert "nothing was deleted" in shown
+
+
+def test_an_interrupted_deletion_says_how_many_are_gone(
+    root, make_store, monkeypatch, capsys
+):
+    ws = WebSession(make_store(), crossCheckVars=(), clock=lambda: 1e9)
+    for _ in range(3):
+        ws.newSession()
+    delete, turns = Inspector.delete, iter(range(3))
+
+    def interrupted(self, *arguments):
+        if next(turns) == 2:
+            raise KeyboardInterrupt
+        return delete(self, *arguments)
+
+    monkeypatch.setattr(Inspector, "delete", interrupted)
+    assert main(["delete", str(root), "--older-than", "2d"]) == 130
+    assert re.fullmatch(
+        r"websession: interrupted while deleting, at \d+%: "
+        r"2 sessions deleted\n",
+        capsys.readouterr().err,
+    )
+    assert ws.countSessions() == 1
 
 
 def test_what_is_used_before_it_is_deleted_as_old_stays(ws, root, backend):

@@ -123,13 +123,23 @@ def add(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     if options.kind == "store":
         source = _store(options)
-        count, jobs = source.engine.count(), _store_jobs(source, options)
+        with progress("counting", None, options.json):
+            count = source.engine.count()
+        jobs = _store_jobs(source, options)
     else:
         legacy = _legacy(options)
-        count, jobs = _count(legacy), _legacy_jobs(legacy, options)
+        count, jobs = _count(legacy, options), _legacy_jobs(legacy, options)
     counts = {COPIED: 0, THERE: 0, GONE: 0}
     failed = 0
-    with progress("copying", count, options.json) as show:
+
+    def so_far() -> str:
+        return (
+            f"{counted(sum(counts.values()) + failed, 'session')}: "
+            f"{counts[COPIED]:,} copied, {counts[THERE]:,} there already, "
+            f"{counts[GONE]:,} gone meanwhile, {failed:,} failed"
+        )
+
+    with progress("copying", count, options.json, so_far) as show:
         for name, copy in jobs:
             try:
                 counts[copy()] += 1
@@ -140,12 +150,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         print_json({**counts, "failed": failed})
     else:
-        say(
-            f"{counted(sum(counts.values()) + failed, 'session')}: "
-            f"{counts[COPIED]} "
-            f"copied, {counts[THERE]} there already, {counts[GONE]} gone "
-            f"meanwhile, {failed} failed"
-        )
+        say(so_far())
     return 3 if failed else 0
 
 
@@ -289,8 +294,12 @@ def _text_in(path: str) -> str:
         raise Refused(f"{path} is not text in UTF-8") from None
 
 
-def _count(source: LegacySource) -> int:
-    return sum(1 for _ in source.ids())
+def _count(source: LegacySource, options: argparse.Namespace) -> int:
+    number = 0
+    with progress("counting", None, options.json) as show:
+        for number, _ in enumerate(source.ids(), 1):
+            show(number)
+    return number
 
 
 def _legacy_jobs(

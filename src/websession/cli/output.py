@@ -193,7 +193,10 @@ def table(
 
 @contextmanager
 def progress(
-    title: str, total: int | None, quiet: bool = False
+    title: str,
+    total: int | None,
+    quiet: bool = False,
+    so_far: Callable[[], str] = str,
 ) -> Iterator[Callable[[int], None]]:
     """
     Shows on standard error how far something is, if that is a terminal; and
@@ -203,6 +206,7 @@ def progress(
         title: what is done, as in "sweeping".
         total: of how many; None: not known.
         quiet: show nothing.
+        so_far: tells what was done when it is interrupted.
 
     Returns:
         What is to be called with how many are done.
@@ -221,7 +225,8 @@ def progress(
     except KeyboardInterrupt:
         if not quiet:
             of = f"{reached / total:.0%}" if total else f"{reached:,}"
-            complain(f"websession: interrupted while {title}, at {of}")
+            done = ": ".join(filter(None, (of, so_far())))
+            complain(f"websession: interrupted while {title}, at {done}")
         raise
 
 

@@ -61,7 +61,14 @@ def _run(options: argparse.Namespace) -> int:
     last = Keyring(secrets[-1:], store_id)
     counts = {COPIED: 0, THERE: 0, GONE: 0}
     failed = 0
-    with progress("signing", layout.shards, options.json) as show:
+
+    def so_far() -> str:
+        return (
+            f"{counted(counts[COPIED], 'session')} signed anew, "
+            f"{counts[THERE]:,} were already, {failed:,} failed"
+        )
+
+    with progress("signing", layout.shards, options.json, so_far) as show:
         for number in range(layout.shards):
             for name, info in store.files(number):
                 if info.st_size == 0:
@@ -82,10 +89,7 @@ def _run(options: argparse.Namespace) -> int:
             }
         )
     else:
-        say(
-            f"{counted(counts[COPIED], 'session')} signed anew, "
-            f"{counts[THERE]} were already, {failed} failed"
-        )
+        say(so_far())
         if changed:
             say(
                 "from now on the store is opened with the application's "

@@ -382,7 +382,12 @@ def _delete_old(
 ) -> int:
     """Deletes what was stored before that time, or only counts."""
     count = 0
-    with progress(title, store.layout.shards, options.json) as show:
+
+    def so_far() -> str:
+        verb = "deleted" if title == "deleting" else "found"
+        return f"{counted(count, 'session')} {verb}"
+
+    with progress(title, store.layout.shards, options.json, so_far) as show:
         for number in range(store.layout.shards):
             for name, version in store.older(number, before):
                 count += title == "counting" or store.delete(name, version)
