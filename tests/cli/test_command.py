@@ -316,6 +316,15 @@ def test_ctrl_c_ends_it_without_a_traceback(console, root, ws):
     assert list(root.glob(".bench-*")) == []
 
 
+def test_ctrl_c_while_a_command_is_imported(monkeypatch, capsys):
+    def interrupted(*names):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("websession.cli.import_module", interrupted)
+    assert main(["verify", "PATH"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh", "fish"])
 def test_completion(console, shell):
     script = console.text("completion", shell)

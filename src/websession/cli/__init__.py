@@ -65,12 +65,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # One that has no bars or umlauts says which they were.
         sys.stdout.reconfigure(errors="backslashreplace")
-    whole = parser(words[0] if words else "")
-    options = whole.parse_args(words)
-    if "run" not in options:
-        whole.error("which command? websession --help lists them")
-    run: Callable[[argparse.Namespace], int] = options.run
     try:
+        # Even that takes a while: a command is imported.
+        whole = parser(words[0] if words else "")
+        options = whole.parse_args(words)
+        if "run" not in options:
+            whole.error("which command? websession --help lists them")
+        run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
     except KeyboardInterrupt:
         return 130
