@@ -1723,6 +1723,14 @@ MUTATIONS = [
         "tests/cli/test_show.py",
     ),
     Mutation(
+        "an interruption does not say what was done",
+        "src/websession/cli/output.py",
+        "filter(None, (of, so_far()))",
+        "filter(None, (of,))",
+        "tests/cli/test_migrate.py tests/cli/test_rekey.py "
+        "tests/cli/test_show.py",
+    ),
+    Mutation(
         "a script that failed stores its session",
         "src/websession/cgi.py",
         "if is_ours and (error is None or isinstance(error, SystemExit)):",
