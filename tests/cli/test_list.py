@@ -13,10 +13,12 @@ import time
 import pytest
 
 from console import handle_of, plain
-from support import file_of
+from support import Child, file_of
 from websession import FileStore, WebSession
 from websession.admin.inspector import StoredSession
+from websession.cli import main
 from websession.cli.sorting import in_order
+from websession.disk import backend as backends
 
 
 @pytest.fixture
@@ -136,13 +138,79 @@ def test_order(console, root, made):
     assert listed(console, root, *newest) == made[:3]
 
 
-def test_superseded_and_damaged_ones_are_not_listed(console, root, make_store):
+def test_superseded_ones_are_not_listed(console, root, make_store):
     ws = WebSession(make_store(), crossCheckVars=())
-    old = ws.newSession()
-    new = ws.regenerateSession(old, grace=60)
-    damaged = ws.newSession()
-    file_of(root, damaged).write_bytes(b"\xff" * 600)
+    new = ws.regenerateSession(ws.newSession(), grace=60)
     assert listed(console, root) == [handle_of(new)]
+
+
+@pytest.fixture
+def damaged(root, make_store):
+    """Handles: of a session that cannot be read, and of one that can."""
+    ws = WebSession(make_store(), crossCheckVars=())
+    bad, good = ws.newSession(), ws.newSession()
+    file_of(root, bad).write_bytes(b"\xff" * 600)
+    return handle_of(bad), handle_of(good)
+
+
+def left_out(error, verb):
+    return (
+        f"websession: {error}\n"
+        f"websession: 1 session cannot be read and is not {verb}; websession "
+        "verify says what to do\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["--json"], ["--json", "--sort", "size"]])
+def test_damaged_ones_are_named(console, root, damaged, words):
+    bad, good = damaged
+    status, out, err = console.run_forked("list", root, *words)
+    assert (status, json.loads(out)["handle"]) == (3, good)
+    error = f"no readable state in the file of {bad}"
+    assert err == left_out(error, "listed")
+
+
+def test_old_ones_that_cannot_be_read_stay_and_are_named(
+    console, root, damaged
+):
+    status, out, err = console.run_forked("delete", root, "--older-than", "0")
+    assert (status, out) == (3, "1 session deleted\n")
+    error = f"no readable state in the file of {damaged[0]}"
+    assert err == left_out(error, "among these")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("me", [0, 65534])
+def test_those_of_another_owner_are_named(
+    root, ws, damaged, backend, me, monkeypatch, capsys
+):
+    theirs, ours = damaged
+    shard = root / theirs[:2]
+    os.chown(shard / theirs[2:], 54321, 0)
+    if me:
+        for path in [root, *root.rglob("*")]:
+            if path.stat().st_uid == 0:
+                os.chown(path, me, me)
+        for above in root.parents:
+            above.chmod(above.stat().st_mode | 0o055)
+    monkeypatch.setattr(backends, "default", backends.choose(backend))
+    main(["list", str(root), "--sort", "size"])  # imports what it needs
+    capsys.readouterr()
+
+    def look():
+        os.setuid(me)
+        status = main(["list", str(root), "--sort", "size"])
+        found = capsys.readouterr()
+        return status, found.out, found.err
+
+    status, out, err = Child(look).result()
+    assert (status, [line[:32] for line in out.splitlines()[1:]]) == (
+        3, [ours]
+    )  # fmt: skip
+    who = "root" if me == 0 else "nobody"
+    error = f"session {theirs} belongs to user 54321, this process "
+    assert err == left_out(f"{error}runs as {who}", "listed")
 
 
 def session(number):

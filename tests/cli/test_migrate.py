@@ -294,6 +294,15 @@ def test_progress_on_a_terminal(console, root, target, filled):
     assert "39 copied" in plain(shown)
 
 
+def test_what_cannot_be_read_is_a_failure(console, root, target, filled):
+    name = session_files(root)[0]
+    name.write_bytes(b"\xff" * 600)
+    status, out, err = console.run_forked("migrate", root, target)
+    assert (status, out.split(", ")[-1]) == (3, "1 failed\n")
+    shown = f"{name.parent.name}{name.name}"
+    assert err == f"no readable state in the file of {shown}\n"
+
+
 def test_what_is_interrupted_says_how_many_are_copied(
     root, target, filled, monkeypatch, capsys
 ):

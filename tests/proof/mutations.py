@@ -1706,9 +1706,9 @@ MUTATIONS = [
     Mutation(
         "more is deleted than was asked for",
         "src/websession/cli/show.py",
-        'count = _delete_old(store, before, options, "deleting")',
+        'count = _delete_old(store, before, options, "deleting"',
         "before = time.time() - options.older_than\n"
-        '        count = _delete_old(store, before, options, "deleting")',
+        '        count = _delete_old(store, before, options, "deleting"',
         "tests/cli/test_show.py",
     ),
     Mutation(
@@ -1721,6 +1721,23 @@ MUTATIONS = [
         "    for word in words:\n"
         "        name = _name(store, word) or word\n",
         "tests/cli/test_show.py",
+    ),
+    Mutation(
+        "the list leaves out in silence what it cannot read",
+        "src/websession/admin/inspector.py",
+        "                found = self.session_of(row)\n"
+        "            except (CorruptData, SessionStoreError) as error:\n"
+        "                left_out(error)\n",
+        "                found = self.session_of(row)\n"
+        "            except (CorruptData, SessionStoreError):\n",
+        "tests/cli/test_list.py tests/cli/test_migrate.py",
+    ),
+    Mutation(
+        "nobody says whose a file is that cannot be read",
+        "src/websession/admin/inspector.py",
+        "if info is None or info.st_uid == os.geteuid():",
+        "if info is None or info.st_uid != 1:",
+        "tests/cli/test_list.py",
     ),
     Mutation(
         "an interruption does not say what was done",

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..disk.engine import DiskEngine
+from ..disk.private import belongs
 from ..disk.root import LOCKS
 from ..disk.sweepnote import SweepNote
 from ..disk.walk import session_files
@@ -19,7 +20,6 @@ from ..engine import (
     DAMAGED,
     OK,
     SUPERSEDED,
-    UNREADABLE,
     Scanned,
     loud,
 )
@@ -27,6 +27,8 @@ from ..exceptions import (
     CorruptData,
     InvalidSessionId,
     SessionBusy,
+    SessionStoreError,
+    UnsafeStore,
 )
 from ..record import (
     FLAG_SUPERSEDED,
@@ -39,10 +41,12 @@ from ..record import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..disk.limitsnote import InUse
     from ..disk.sweep import Sweeper
+
+    LeftOut = Callable[[CorruptData | SessionStoreError], None]
 
 __all__ = ["Inspector", "StoredSession"]
 
@@ -140,9 +144,8 @@ class Inspector:
             CorruptData: it is unreadable, or of a newer version.
             UnsafeStore: it is no regular file of this user.
         """
-        try:
-            info = os.lstat(self.layout.path(name))
-        except FileNotFoundError:
+        info = self._info(name)
+        if info is None:
             return None
         return self.session_of((name, b"", info.st_blocks * _BLOCK, DAMAGED))
 
@@ -181,30 +184,56 @@ class Inspector:
         return None if raw is None else version_of(raw)
 
     def _raw(self, name: bytes) -> bytes | None:
-        return self.engine.inspect(self.engine.address(name))
+        try:
+            return self.engine.inspect(self.engine.address(name))
+        except SessionStoreError as error:
+            info = self._info(name)
+            if info is None or info.st_uid == os.geteuid():
+                raise
+            raise UnsafeStore(
+                f"session {name.decode('ascii')} {belongs(info)}"
+            ) from error
 
-    def shard(self, number: int) -> Iterator[StoredSession]:
-        """The readable sessions of a shard, superseded ones too."""
+    def _info(self, name: bytes) -> os.stat_result | None:
+        try:
+            return os.lstat(self.layout.path(name))
+        except FileNotFoundError:
+            return None
+
+    def shard(
+        self, number: int, left_out: LeftOut = lambda error: None
+    ) -> Iterator[StoredSession]:
+        """
+        The readable sessions of a shard, superseded ones too.
+
+        Args:
+            left_out: is called with what is wrong with each other one.
+        """
         for row in self.scan(number).rows:
             try:
                 found = self.session_of(row)
-            except UNREADABLE:
+            except (CorruptData, SessionStoreError) as error:
+                left_out(error)
                 continue
             if found is not None:
                 yield found
 
     def older(
-        self, number: int, before: float
+        self,
+        number: int,
+        before: float,
+        left_out: LeftOut = lambda error: None,
     ) -> Iterator[tuple[bytes, bytes]]:
         """
         Handle and version of the sessions of a shard that were last stored
         before a time: `delete` with that version ends none that was stored
-        meanwhile.
+        meanwhile. `left_out` as of `shard`.
         """
         for row in self.scan(number).rows:
             try:
                 version = self._version(row)
-            except UNREADABLE:
+            except (CorruptData, SessionStoreError) as error:
+                left_out(error)
                 continue
             if (
                 version is not None
@@ -213,10 +242,12 @@ class Inspector:
             ):
                 yield row[0], version
 
-    def sessions(self) -> Iterator[StoredSession]:
-        """The live sessions, one shard after the other."""
+    def sessions(
+        self, left_out: LeftOut = lambda error: None
+    ) -> Iterator[StoredSession]:
+        """The live sessions, shard by shard; `left_out` as of `shard`."""
         for number in range(self.layout.shards):
-            for each in self.shard(number):
+            for each in self.shard(number, left_out):
                 if not each.superseded:
                     yield each
 

@@ -19,6 +19,7 @@ from .arguments import (
     whole,
 )
 from .output import (
+    LeftOut,
     age,
     is_terminal,
     moment,
@@ -54,9 +55,10 @@ def add(commands: Commands) -> None:
         help="list the sessions",
         description="Lists the sessions in force: handle, when they were made "
         "and last stored (UTC), size of the data, serialiser, idle limit of "
-        "their own. In no order, as they are read, unless --sort says so. On "
-        "a terminal handles are cut, which is enough for other commands, and "
-        "times are how long ago that was.",
+        "their own. In no order, as they are read, unless --sort says so. "
+        "What cannot be read is named on standard error. On a terminal "
+        "handles are cut, which is enough for other commands, and times are "
+        "how long ago that was.",
     )
     parser.set_defaults(run=_run)
     add_path(parser)
@@ -114,12 +116,14 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
 def matching(
     store: Inspector,
     options: argparse.Namespace,
+    left_out: LeftOut,
     show: Callable[[int], None] = lambda done: None,
 ) -> Iterator[StoredSession]:
     """
     The sessions that the filters let through.
 
     Args:
+        left_out: is called with what is wrong with what cannot be read.
         show: is called with how many directories are done.
     """
     now = time.time()
@@ -127,7 +131,7 @@ def matching(
     newest = _before(now, options.older_than)
     larger, smaller = options.larger_than, options.smaller_than
     for number in range(store.layout.shards):
-        for each in store.shard(number):
+        for each in store.shard(number, left_out):
             if (
                 not each.superseded
                 and (oldest is None or each.stored >= oldest)
@@ -160,14 +164,16 @@ def state_of(session: StoredSession, now: float, limits: InUse | None) -> str:
 
 
 def _run(options: argparse.Namespace) -> int:
-    store = inspector(options)
-    found = matching(store, options)
+    store, left_out = inspector(options), LeftOut()
+    found = matching(store, options, left_out)
     if options.sort is not None:
         from .sorting import in_order
 
         with progress("reading", store.layout.shards, options.json) as show:
             found = in_order(
-                matching(store, options, show), options.sort, options.reverse
+                matching(store, options, left_out, show),
+                options.sort,
+                options.reverse,
             )
     now, limits = time.time(), store.limits()
     pairs: Iterator[tuple[StoredSession, str]] = (
@@ -184,12 +190,11 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         for session, state in pairs:
             print_json(as_json(session, state))
-        return 0
-    if options.wide or not is_terminal():
+    elif options.wide or not is_terminal():
         _whole_table(pairs)
     else:
         _short_table(pairs, now)
-    return 0
+    return left_out.status("listed")
 
 
 def _whole_table(pairs: Iterator[tuple[StoredSession, str]]) -> None:

@@ -121,16 +121,22 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    counts = {COPIED: 0, THERE: 0, GONE: 0}
+    failed = 0
+
+    def fail(what: object) -> None:
+        nonlocal failed
+        failed += 1
+        complain(str(what))
+
     if options.kind == "store":
         source = _store(options)
         with progress("counting", None, options.json):
             count = source.engine.count()
-        jobs = _store_jobs(source, options)
+        jobs = _store_jobs(source, options, fail)
     else:
         legacy = _legacy(options)
         count, jobs = _count(legacy, options), _legacy_jobs(legacy, options)
-    counts = {COPIED: 0, THERE: 0, GONE: 0}
-    failed = 0
 
     def so_far() -> str:
         return (
@@ -144,8 +150,7 @@ def _run(options: argparse.Namespace) -> int:
             try:
                 counts[copy()] += 1
             except Exception as error:  # whatever serialisers raise
-                failed += 1
-                complain(f"{name}: {error}")
+                fail(f"{name}: {error}")
             show(sum(counts.values()) + failed)
     if options.json:
         print_json({**counts, "failed": failed})
@@ -191,7 +196,9 @@ def _new_secrets(options: argparse.Namespace) -> list[bytes]:
 
 
 def _store_jobs(
-    source: Inspector, options: argparse.Namespace
+    source: Inspector,
+    options: argparse.Namespace,
+    fail: Callable[[object], None],
 ) -> Iterator[Job]:
     _target(options, serializers.get("pickle"))  # makes it
     target = Inspector(
@@ -203,7 +210,7 @@ def _store_jobs(
         number: (old, _serializer(options.serializer))
         for number, old in _readers(options).items()
     }
-    for session in source.sessions():
+    for session in source.sessions(fail):
         name = session.handle.encode("ascii")
         pair = pairs.get(session.serializer) if options.serializer else None
         if options.serializer and pair is None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "LeftOut",
     "age",
     "bar",
     "clear",
@@ -53,6 +54,34 @@ def say(text: str = "", styled: str = "") -> None:
 def complain(text: str) -> None:
     """A line on standard error."""
     sys.stderr.write(f"{printable(text)}\n")
+
+
+class LeftOut:
+    """
+    Names on standard error the sessions that cannot be read.
+
+    Attributes:
+        count: how many.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, error: Exception) -> None:
+        """Another one, of which this is said."""
+        self.count += 1
+        complain(f"websession: {error}")
+
+    def status(self, what: str) -> int:
+        """The exit status, and how many they are that are not `what`."""
+        if not self.count:
+            return 0
+        verb = "is" if self.count == 1 else "are"
+        complain(
+            f"websession: {counted(self.count, 'session')} cannot be read and "
+            f"{verb} not {what}; websession verify says what to do"
+        )
+        return 3
 
 
 def print_json(value: object) -> None:

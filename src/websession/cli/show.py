@@ -17,6 +17,7 @@ from ..exceptions import CorruptData, SessionException
 from .arguments import Refused, add_json, duration, inspector
 from .listing import as_json, serializer_name, state_of
 from .output import (
+    LeftOut,
     age,
     complain,
     counted,
@@ -30,6 +31,8 @@ from .output import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..admin.inspector import Inspector, StoredSession
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -298,13 +301,13 @@ def _delete(options: argparse.Namespace) -> int:
             f"delete which sessions? Give handles, or --older-than{given}"
         )
     before = time.time() - (options.older_than or 0)
-    missing = 0
+    missing, left_out = 0, LeftOut()
     if words:
         count, missing = _delete_named(store, words, options)
     elif options.dry_run:
-        count = _delete_old(store, before, options, "counting")
+        count = _delete_old(store, before, options, "counting", left_out)
     elif _is_meant(store, before, options):
-        count = _delete_old(store, before, options, "deleting")
+        count = _delete_old(store, before, options, "deleting", left_out)
     else:
         return 0
     if options.json:
@@ -312,7 +315,7 @@ def _delete(options: argparse.Namespace) -> int:
     else:
         verb = "would be deleted" if options.dry_run else "deleted"
         say(f"{counted(count, 'session')} {verb}")
-    return 1 if missing else 0
+    return 1 if missing else left_out.status("among these")
 
 
 def _delete_named(
@@ -351,7 +354,7 @@ def _is_meant(
         or not (sys.stdin.isatty() and is_terminal())
     ):
         return True
-    count = _delete_old(store, before, options, "counting")
+    count = _delete_old(store, before, options, "counting", lambda _: None)
     span = age(options.older_than)
     question = (
         f"delete {counted(count, 'session')} not stored for {span}, and log "
@@ -379,6 +382,7 @@ def _delete_old(
     before: float,
     options: argparse.Namespace,
     title: str,
+    left_out: Callable[[Exception], None],
 ) -> int:
     """Deletes what was stored before that time, or only counts."""
     count = 0
@@ -389,7 +393,7 @@ def _delete_old(
 
     with progress(title, store.layout.shards, options.json, so_far) as show:
         for number in range(store.layout.shards):
-            for name, version in store.older(number, before):
+            for name, version in store.older(number, before, left_out):
                 count += title == "counting" or store.delete(name, version)
             show(number + 1)
     return count

@@ -94,7 +94,8 @@ def user_name(number: int) -> str:
         return str(number)
 
 
-def _belongs(info: os.stat_result) -> str:
+def belongs(info: os.stat_result) -> str:
+    """Whose a file is, and who is not that user."""
     owner, me = user_name(info.st_uid), user_name(os.geteuid())
     return f"belongs to user {owner}, this process runs as {me}"
 
@@ -125,7 +126,7 @@ def check_way(root: bytes) -> None:
     may_enter = os.access(root, os.X_OK, effective_ids=True)
     if S_ISDIR(info.st_mode) and not may_enter and info.st_uid != os.geteuid():
         shown = printable(os.fsdecode(root))
-        raise UnsafeStore(f"{shown} {_belongs(info)}: {_run_as(info)}")
+        raise UnsafeStore(f"{shown} {belongs(info)}: {_run_as(info)}")
 
 
 def check_directory(root: bytes) -> None:
@@ -147,7 +148,7 @@ def check_directory(root: bytes) -> None:
             me = user_name(os.geteuid())
             advice = f"let root give it to {me} (chown -R {me} {shown})"
         raise UnsafeStore(
-            f"{shown} {_belongs(info)}: {_run_as(info)}, or {advice}"
+            f"{shown} {belongs(info)}: {_run_as(info)}, or {advice}"
         )
     if info.st_mode & 0o077:
         advice = f"use a new directory, like {shown}/sessions"
@@ -239,7 +240,7 @@ def _check_file(path: bytes, info: os.stat_result) -> None:
     if info.st_uid != os.geteuid():
         me = user_name(os.geteuid())
         raise UnsafeStore(
-            f"{shown} {_belongs(info)}, who owns the directory: let root "
+            f"{shown} {belongs(info)}, who owns the directory: let root "
             f"give all of it to {me} (chown -R {me} {directory})"
         )
     if info.st_mode & 0o077:
