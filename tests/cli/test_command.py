@@ -443,6 +443,36 @@ def test_groff_sets_the_man_page(console):
     assert "--idle TIME remove what was not stored for so long" in words
 
 
+def test_the_man_page_is_set_on_a_terminal(console):
+    for name in "groff", "nroff":
+        shutil.which(name) or missing(name)
+    console.environment |= {"PAGER": "cat", "GROFF_NO_SGR": "1"}
+    status, shown = console.on_terminal("man")
+    assert status == 0
+    text = re.sub(".\b", "", plain(shown))
+    assert "\nNAME\n       websession - Server-side web sessions" in text
+    assert ".SH" not in text
+    assert len(text.splitlines()[0]) == 100
+
+
+@pytest.mark.parametrize(
+    ("there", "shown"),
+    [
+        ({"mandoc": "echo set: $1"}, "set: -Owidth=100"),
+        ({"nroff": "exit 1", "mandoc": "echo set"}, "set"),
+        ({}, "websession: there is no nroff (of groff) and no mandoc"),
+    ],
+)
+def test_what_sets_the_man_page(console, tmp_path, there, shown):
+    for name, script in there.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    console.environment |= {"PATH": str(tmp_path), "PAGER": "/bin/cat"}
+    status, found = console.on_terminal("man")
+    assert status == (0 if there else 2)
+    assert found.startswith(shown)
+
+
 def test_completion_without_shtab(console):
     code = (
         "import sys; sys.modules['shtab'] = None; "

@@ -1740,6 +1740,27 @@ MUTATIONS = [
         "tests/cli/test_list.py",
     ),
     Mutation(
+        "a terminal shows the source of the man page",
+        "src/websession/cli/manpage.py",
+        "    if is_terminal():\n",
+        "    if False:\n",
+        "tests/cli/test_command.py",
+    ),
+    Mutation(
+        "what fails to set the man page is believed",
+        "src/websession/cli/manpage.py",
+        "        if done.returncode == 0:\n            page",
+        "        if True:\n            page",
+        "tests/cli/test_command.py",
+    ),
+    Mutation(
+        "code in a guide is wrapped",
+        "src/websession/cli/guide.py",
+        "        elif is_code:\n",
+        "        elif False:\n",
+        "tests/cli/test_guide.py",
+    ),
+    Mutation(
         "an interruption does not say what was done",
         "src/websession/cli/output.py",
         "filter(None, (of, so_far()))",

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from .output import say
+from .arguments import Refused
+from .output import is_terminal, page, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +38,9 @@ def add(commands: Commands) -> None:
     """Describes the arguments."""
     parser = commands.add_parser(
         "man",
-        help="print the man page",
-        description="Prints the help of all commands as a page for man.",
+        help="show the man page",
+        description="Shows the help of all commands as man does; where it is "
+        "piped, as a page for man.",
     )
     parser.set_defaults(run=_run)
 
@@ -44,9 +48,36 @@ def add(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     from . import parser
 
-    for line in _page(parser()):
-        say(line)
+    lines = _page(parser())
+    if is_terminal():
+        _show("\n".join(lines) + "\n")
+    else:
+        for line in lines:
+            say(line)
     return 0
+
+
+def _show(roff: str) -> None:
+    """Page by page, set by what there is."""
+    width = shutil.get_terminal_size().columns
+    for command in (
+        ["nroff", "-man", f"-rLL={width}n"],
+        ["mandoc", f"-Owidth={width}"],
+    ):
+        try:
+            done = subprocess.run(  # noqa: S603 - no shell
+                command, input=roff, capture_output=True, text=True
+            )
+        except OSError:
+            continue
+        if done.returncode == 0:
+            page(done.stdout)
+            return
+    raise Refused(
+        "there is no nroff (of groff) and no mandoc to set the page: "
+        "`websession man >websession.1` writes it for another machine, and "
+        "`websession COMMAND --help` says the same"
+    )
 
 
 def _page(whole: argparse.ArgumentParser) -> Iterator[str]:

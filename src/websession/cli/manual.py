@@ -54,7 +54,7 @@ _EXAMPLES = {
   websession guide
   websession guide deployment""",
     "man": """\
-  websession man | man -l -
+  websession man
   websession man > ~/.local/share/man/man1/websession.1""",
 }
 _STATUS = """\

@@ -6,6 +6,7 @@ What commands print: plain text, the same with colour and progress bars where
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ __all__ = [
     "is_terminal",
     "level",
     "moment",
+    "page",
     "pairs",
     "print_json",
     "progress",
@@ -161,6 +163,15 @@ def is_terminal() -> bool:
 def clear() -> None:
     """Goes to the upper left corner of an empty terminal."""
     sys.stdout.write("\033[H\033[J")
+
+
+def page(text: str) -> None:
+    """A text that may be longer than the terminal."""
+    import pydoc
+
+    # As git does: colours pass, and what fits is not paged.
+    os.environ.setdefault("LESS", "FRX")
+    pydoc.pager(text)
 
 
 def _styled(text: str, style: str) -> str:
