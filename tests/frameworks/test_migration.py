@@ -12,16 +12,19 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from stat import S_IFSOCK
 
 import flask
 import pytest
 from cachelib import FileSystemCache
 
-from support import Child, in_processes, session_files
+from support import Child, in_processes, open_descriptors, session_files
 from websession import (
     BadSessionId,
+    CorruptData,
     FileStore,
     InvalidSessionId,
+    SessionStoreError,
     UnsafeStore,
     WebSession,
 )
@@ -130,15 +133,14 @@ def test_a_key_before_last_still_reads(old, django_keys, make_moving):
     assert ws.retrieveSession(django_keys[0])["user"] == "ann"
 
 
-def test_a_wrong_key_leaves_the_session_alone(
-    old, django_keys, make_moving, caplog
-):
+def test_a_wrong_key_leaves_the_session_alone(old, django_keys, make_moving):
     ws = make_moving(DjangoFiles(old, secret_key="wrong" * 10))
-    with pytest.raises(InvalidSessionId):
+    with pytest.raises(CorruptData) as caught:
         ws.retrieveSession(django_keys[0])
     assert len(list(old.iterdir())) == 4
-    assert "cannot be read, it stays there" in caplog.text
-    named = django_keys[0] in caplog.text
+    said = str(caught.value)
+    assert said.startswith(f"it stays where it was: a session in {old} cannot")
+    named = django_keys[0] in said
     assert not named
 
 
@@ -408,9 +410,11 @@ def test_a_log_out_beside_a_move_stays_a_log_out(old, make_moving, root):
     assert session_files(root) == []
 
 
-@pytest.mark.parametrize("kind", ["link", "fifo", "garbage", "writable"])
+@pytest.mark.parametrize(
+    "kind", ["link", "fifo", "socket", "directory", "garbage", "writable"]
+)
 def test_a_file_that_is_not_ours_is_not_unpickled(
-    old, old_id, make_moving, kind, caplog
+    old, old_id, make_moving, kind
 ):
     path = old / f"session-{old_id}"
     if kind == "writable":
@@ -421,15 +425,22 @@ def test_a_file_that_is_not_ours_is_not_unpickled(
             path.symlink_to("elsewhere")
         elif kind == "fifo":
             os.mkfifo(path)
+        elif kind == "socket":
+            os.mknod(path, 0o600 | S_IFSOCK)
+        elif kind == "directory":
+            path.mkdir()
         else:
             path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     ws = make_moving(CherryPyFiles(old))
     if kind == "garbage":
         path.write_bytes(b"\xff" * 100)
-    with pytest.raises(InvalidSessionId):
+    open_before = open_descriptors()
+    with pytest.raises(CorruptData) as caught:
         ws.retrieveSession(old_id)
-    assert "stays there" in caplog.text
-    assert path.exists()
+    assert open_descriptors() == open_before
+    inode = path.lstat().st_ino  # the name is not told: the ID is in it
+    assert f"(find {old} -inum {inode})" in str(caught.value)
+    assert old_id not in str(caught.value)
 
 
 @pytest.mark.root
@@ -437,8 +448,29 @@ def test_a_file_of_somebody_else_is_not_unpickled(old, old_id, make_moving):
     if os.geteuid() != 0:
         pytest.skip("needs root")
     os.chown(old / f"session-{old_id}", 65534, 65534)
-    with pytest.raises(InvalidSessionId):
+    with pytest.raises(CorruptData):
         make_moving(CherryPyFiles(old)).retrieveSession(old_id)
+
+
+def test_a_file_that_may_not_be_read_is_told_from_a_closed_directory(
+    old, old_id
+):
+    (old / f"session-{old_id}").chmod(0)
+    for above in [old, *old.parents]:
+        if os.geteuid() == 0:
+            above.chmod(above.stat().st_mode | 0o055)
+
+    def look():
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        with pytest.raises(SessionStoreError) as caught:
+            source.find(old_id)
+        return type(caught.value)
+
+    source = CherryPyFiles(old)
+    assert Child(look).result() is UnsafeStore
+    old.chmod(0)
+    assert Child(look).result() is SessionStoreError
 
 
 def test_a_directory_that_others_write_to_is_refused(old):

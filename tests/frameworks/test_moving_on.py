@@ -181,6 +181,45 @@ def test_cross_check_variables_move_along(old, make_store, adapter):
     assert store.read(mine, time.time()).env == variables
 
 
+# What cannot be read where it was
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_what_cannot_be_read_is_there_again_when_it_can(
+    old, make_store, caplog, adapter
+):
+    """Nobody gets an error, and the browser keeps its cookie meanwhile."""
+    source, session_id = of_cherrypy(old)
+    file = old / f"session-{session_id}"
+    good = file.read_bytes()
+    file.write_bytes(b"\xff" * 100)
+    ask = ADAPTERS[adapter](
+        moving_to(make_store(serializer="json"), source),
+        lambda session: dict(session.items()),
+    )
+    seen, cookies = ask(session_id)
+    assert seen == {}
+    # Django and CherryPy take back the cookie of any session that is empty.
+    assert cookies == [] or adapter in ("django", "cherrypy")
+    (error,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert handle(session_id).decode() in error.getMessage()
+    assert f"find {old} -inum {file.stat().st_ino}" in error.getMessage()
+    assert session_id not in caplog.text
+    file.write_bytes(good)
+    assert ask(session_id).seen == DATA
+
+
+def test_another_source_is_looked_at_all_the_same(old, make_store):
+    damaged = old / "damaged"
+    damaged.mkdir(mode=0o700)
+    source, session_id = of_cherrypy(old)
+    (damaged / f"session-{session_id}").write_bytes(b"\xff" * 100)
+    ws = moving_to(make_store(), CherryPyFiles(damaged), source)
+    assert ws.retrieveSession(session_id) == DATA
+    # What is here gets a new ID at a log-in in spite of it.
+    assert ws.retrieveSession(ws.regenerateSession(session_id)) == DATA
+
+
 # What JSON cannot keep
 
 

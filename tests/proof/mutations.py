@@ -1090,6 +1090,27 @@ MUTATIONS = [
         MOVING,
     ),
     Mutation(
+        "what cannot be read where it was counts as not there",
+        "src/websession/legacy/moving.py",
+        "        if unreadable is not None:\n",
+        "        if False:\n",
+        MOVING_ON,
+    ),
+    Mutation(
+        "the first source that fails ends the search",
+        "src/websession/legacy/moving.py",
+        "                unreadable = error\n                continue\n",
+        "                unreadable = error\n                break\n",
+        MOVING_ON,
+    ),
+    Mutation(
+        "a closed directory counts as a file that may not be read",
+        SOURCE,
+        "error.errno in _OF_THE_FILE and os.path.lexists(path)",
+        "error.errno in _OF_THE_FILE",
+        "tests/frameworks/test_migration.py",
+    ),
+    Mutation(
         "cachelib's expiry is not looked at",
         "src/websession/legacy/sources.py",
         "        if until and until < time.time():",

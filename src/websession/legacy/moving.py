@@ -4,15 +4,16 @@ A `WebSession` that fetches sessions from where they were.
 
 from __future__ import annotations
 
+import contextlib
+
 from ..exceptions import (
     BadSessionId,
     CorruptData,
     InvalidSessionId,
+    SessionException,
     SessionRenewed,
     UnsafeStore,
-    printable,
 )
-from ..ids import handle
 from ..session import WebSession
 from ..stores.transit import COPIED, carry
 from .keeping import Keeping
@@ -83,10 +84,18 @@ class MovingSession(WebSession):
             can be kept.
 
         Raises:
-            SessionStoreError, CorruptData: then the session is where it was.
+            CorruptData: the session's file there is damaged, or not fit to be
+                read; it stays as it is.
+            SessionStoreError: then the session is where it was.
         """
+        unreadable: SessionException | None = None
         for source in self._sources:
-            if self._is_in(source, session_id):
+            try:
+                is_there = source.find(session_id) is not None
+            except (CorruptData, UnsafeStore) as error:
+                unreadable = error
+                continue
+            if is_there:
                 keeping = Keeping(source, self.serializer)
                 outcome = carry(
                     session_id,
@@ -98,21 +107,13 @@ class MovingSession(WebSession):
                 if outcome == COPIED:
                     keeping.warn(session_id)
                 return outcome == COPIED
+        if unreadable is not None:
+            # As of a damaged one that is here: the browser keeps its cookie,
+            # and has its session again when somebody has put that right.
+            raise CorruptData(
+                f"it stays where it was: {unreadable}"
+            ) from unreadable
         return False
-
-    @staticmethod
-    def _is_in(source: LegacySource, session_id: str) -> bool:
-        try:
-            return source.find(session_id) is not None
-        except (CorruptData, UnsafeStore) as error:
-            import logging
-
-            logging.getLogger("websession").warning(
-                "session %s cannot be read, it stays there: %s",
-                handle(session_id).decode("ascii"),
-                printable(str(error)),
-            )
-            return False
 
     def _after_moving(self, session_id: str, call: Callable[[], T]) -> T:
         try:
@@ -165,7 +166,8 @@ class MovingSession(WebSession):
         """See `WebSession.regenerateSession`."""
         # Or what a crash left where it was would go on under the old ID.
         self._validateSessionIdFormat(session_id)
-        self.move(session_id)
+        with contextlib.suppress(CorruptData):  # what is here may be good
+            self.move(session_id)
         regenerate = super().regenerateSession
         return self._after_moving(
             session_id, lambda: regenerate(session_id, *args, **settings)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from errno import ELOOP
+from errno import EACCES, ELOOP, ENXIO
 from stat import S_ISREG
 
 from ..exceptions import (
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["SessionFiles"]
 
 _OTHERS_MAY_WRITE = 0o022
+# Why a file cannot be opened that could be: no permission, a link, a socket.
+_OF_THE_FILE = frozenset({EACCES, ELOOP, ENXIO})
 # Ends the name of a file that is about to be removed: with it, its session is
 # found here as before, and by nobody else.
 _ASIDE = ".moving"
@@ -98,37 +100,51 @@ class SessionFiles:
         except Exception as error:
             # Whatever a damaged file makes of the decoders.
             raise CorruptData(
-                f"a session in {printable(self._path)} cannot be decoded: "
-                f"{printable(str(error))}"
+                f"a session in {printable(self._path)} cannot be decoded"
+                f"{self._where(name)}: {printable(str(error))}"
             ) from error
         return None if session is None else session._replace(version=found)
 
     def _read(self, name: str) -> tuple[bytes, float] | None:
         """Content and modification time."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        path = os.path.join(self._path, name)
         try:
-            fd = os.open(os.path.join(self._path, name), flags)
+            fd = os.open(path, flags)
         except FileNotFoundError:
             return None
         except OSError as error:
-            if error.errno == ELOOP:
-                raise self._unsafe() from None
+            # Who cannot enter the directory cannot tell that it is there.
+            if error.errno in _OF_THE_FILE and os.path.lexists(path):
+                raise self._unsafe(name) from None
             raise
-        with open(fd, "rb") as file:
+        try:
             info = os.fstat(fd)
             if (
                 not S_ISREG(info.st_mode)
                 or info.st_uid != os.geteuid()
                 or info.st_mode & _OTHERS_MAY_WRITE
             ):
-                raise self._unsafe()
-            return file.read(), info.st_mtime
+                raise self._unsafe(name)
+            with open(fd, "rb", closefd=False) as file:
+                return file.read(), info.st_mtime
+        finally:
+            os.close(fd)
 
-    def _unsafe(self) -> UnsafeStore:
+    def _unsafe(self, name: str) -> UnsafeStore:
         return UnsafeStore(
             f"the file of a session in {printable(self._path)} must be a "
-            "regular one of this user that nobody else may write to"
+            "regular one of this user, who may read it, and nobody else write "
+            f"to it{self._where(name)}"
         )
+
+    def _where(self, name: str) -> str:
+        """How to find a file whose name is not told: the ID is in it."""
+        for each in name, name + _ASIDE:
+            with contextlib.suppress(OSError):
+                number = os.lstat(os.path.join(self._path, each)).st_ino
+                return f" (find {printable(self._path)} -inum {number})"
+        return ""
 
     def remove(self, session_id: str, version: object = None) -> bool:
         """See `LegacySource.remove`."""
