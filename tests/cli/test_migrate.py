@@ -528,6 +528,53 @@ for number in range(3):
 """
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "hint"),
+    [
+        (
+            "django",
+            ["--cookie-name", "sid"],
+            "3 files in SRC none is a session of django; is --cookie-name the "
+            "site's SESSION_COOKIE_NAME?",
+        ),
+        (
+            "cherrypy",
+            ["--unsafe-pickle"],
+            "3 files in SRC none is a session of cherrypy",
+        ),
+        (
+            "shelve",
+            ["--unsafe-pickle"],
+            "2 keys in SRC none is a session of shelve: none is an ID of 12 "
+            "characters",
+        ),
+    ],
+)
+def test_a_source_of_something_else_is_told(
+    console, tmp_path, target, kind, options, hint
+):
+    source = old = tmp_path / "old"
+    old.mkdir(mode=0o700)
+    words = ["--from", kind, *options]
+    if kind == "django":
+        (tmp_path / "secret").write_text("s" * 50)
+        words += ["--secret-key-file", tmp_path / "secret"]
+    if kind == "shelve":
+        source = old / "shelf"
+        with shelve.open(str(source)) as opened:
+            opened["of another length"] = opened["and"] = (1.75e9, {})
+    else:
+        assert counts(console, source, target, *words)["copied"] == 0
+        for name in "sessionid" + "a" * 32, "0" * 64, "x.lock":
+            (old / name).touch()
+    status, out, err = console.run_forked("migrate", source, target, *words)
+    assert (status, out.partition(":")[0]) == (3, "0 sessions")
+    assert err == f"websession: of {hint.replace('SRC', str(source))}\n"
+    # Where an earlier run has moved all of them that says nothing.
+    WebSession(FileStore(target), crossCheckVars=()).newSession()
+    assert counts(console, source, target, *words)["copied"] == 0
+
+
 def test_from_cherrypys_files(console, tmp_path, target, open_target):
     old = tmp_path / "old"
     old.mkdir(mode=0o700)

@@ -1782,6 +1782,13 @@ MUTATIONS = [
         "tests/cli/test_guide.py",
     ),
     Mutation(
+        "a source of something else is as good as an empty one",
+        "src/websession/cli/migrate.py",
+        "    number = source.entries() if is_first else 0\n",
+        "    number = 0\n",
+        "tests/cli/test_migrate.py",
+    ),
+    Mutation(
         "an interruption does not say what was done",
         "src/websession/cli/output.py",
         "filter(None, (of, so_far()))",

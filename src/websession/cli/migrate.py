@@ -23,8 +23,9 @@ from .output import complain, counted, print_json, progress, say
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..legacy import LegacySource
+    from ..legacy import CherryPyFiles, DjangoFiles, Shelf
 
+    LegacyStore = CherryPyFiles | DjangoFiles | Shelf
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
     # A handle, and what copies its session.
     Job = tuple[str, Callable[[], str]]
@@ -156,6 +157,8 @@ def _run(options: argparse.Namespace) -> int:
         print_json({**counts, "failed": failed})
     else:
         say(so_far())
+    if options.kind != "store" and not (failed or any(counts.values())):
+        failed += _is_something_else(legacy, options)
     return 3 if failed else 0
 
 
@@ -270,7 +273,7 @@ def _django_json() -> Serializer:
 # From others
 
 
-def _legacy(options: argparse.Namespace) -> LegacySource:
+def _legacy(options: argparse.Namespace) -> LegacyStore:
     from .. import legacy
 
     if options.kind == "django":
@@ -294,6 +297,27 @@ def _legacy(options: argparse.Namespace) -> LegacySource:
     return legacy.Shelf(options.source)
 
 
+def _is_something_else(
+    source: LegacyStore, options: argparse.Namespace
+) -> bool:
+    """Says so where there is something, and nothing of it is a session."""
+    # After an earlier run that moved all of them there may be none left.
+    is_first = not _target(options, serializers.get("pickle")).engine.count()
+    number = source.entries() if is_first else 0
+    if number:
+        what = "key" if options.kind == "shelve" else "file"
+        hint = {
+            "django": "; is --cookie-name the site's SESSION_COOKIE_NAME?",
+            "cherrypy": "",
+            "shelve": ": none is an ID of 12 characters",
+        }
+        complain(
+            f"websession: of {counted(number, what)} in {options.source} none "
+            f"is a session of {options.kind}{hint[options.kind]}"
+        )
+    return number > 0
+
+
 def _text_in(path: str) -> str:
     try:
         return secret_in(path).decode("utf-8")
@@ -301,7 +325,7 @@ def _text_in(path: str) -> str:
         raise Refused(f"{path} is not text in UTF-8") from None
 
 
-def _count(source: LegacySource, options: argparse.Namespace) -> int:
+def _count(source: LegacyStore, options: argparse.Namespace) -> int:
     number = 0
     with progress("counting", None, options.json) as show:
         for number, _ in enumerate(source.ids(), 1):
@@ -310,7 +334,7 @@ def _count(source: LegacySource, options: argparse.Namespace) -> int:
 
 
 def _legacy_jobs(
-    source: LegacySource, options: argparse.Namespace
+    source: LegacyStore, options: argparse.Namespace
 ) -> Iterator[Job]:
     usual = "django" if options.kind == "django" else "pickle"
     target = _target(options, _serializer(options.serializer or usual))
@@ -322,7 +346,7 @@ def _legacy_jobs(
 
 
 def _carry(
-    source: LegacySource, target: FileStore, session_id: str, move: bool
+    source: LegacyStore, target: FileStore, session_id: str, move: bool
 ) -> Callable[[], str]:
     from ..stores.transit import carry
 

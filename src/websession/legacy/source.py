@@ -167,6 +167,11 @@ class SessionFiles:
         path = os.path.join(self._path, name)
         return os.path.lexists(path) or os.path.lexists(path + _ASIDE)
 
+    def entries(self) -> int:
+        """How many files there are, of sessions or not."""
+        with os.scandir(self._path) as entries:
+            return sum(entry.is_file() for entry in entries)
+
     def _names(self, prefix: str) -> Iterator[str]:
         """What follows the prefix in the names of files, each once."""
         with os.scandir(self._path) as entries:

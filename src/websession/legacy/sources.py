@@ -270,6 +270,11 @@ class Shelf:
             if not key.startswith(CHECKVARS) and self.accepts(key):
                 yield key
 
+    def entries(self) -> int:
+        """How many keys there are, of sessions or not."""
+        with self._opened() as opened:
+            return len(opened.shelf)
+
 
 class _OpenShelf:
     """
