@@ -104,7 +104,13 @@ def test_superseded_empty_and_damaged_files(console, root, make_store):
     assert (found["unreadable"], found["empty"]) == (1, 1)
     assert found["damaged"] == 1
     out = console.text("info", root, status=3)
-    for line in "superseded", "empty files", "unreadable", "in .damaged/":
+    bad = ["empty files", "unreadable", "in .damaged/"]
+    for line in bad:
+        assert f"  {line}" in out
+    assert "1 (websession verify says what to do)" in out
+    assert "  superseded" not in out
+    out = console.text("info", root, "--all", status=3)
+    for line in [*bad, "superseded"]:
         assert f"  {line}" in out
 
 
@@ -133,10 +139,37 @@ def test_expiries_per_minute(console, root, swept):
     )
 
 
+def test_the_usual_output_fits_a_terminal_of_24_lines(
+    console, root, make_store
+):
+    """And leaves a line for the prompt."""
+    ws = WebSession(make_store(), 0, 3600, crossCheckVars=())
+    ws.newSession(idle=60)
+    ws.regenerateSession(ws.newSession(), grace=60)
+    bad, empty = ws.newSession(), ws.newSession()
+    ws.cleanUp()
+    file_of(root, bad).write_bytes(b"\xff" * 600)
+    file_of(root, empty).write_bytes(b"")
+    (root / ".damaged").mkdir(mode=0o700, exist_ok=True)
+    (root / ".damaged" / f"{'0' * 32}.1").write_bytes(b"x")
+    out = console.text("info", root, status=3)
+    # A sample, and what a sweep found damaged, could not remove or is at,
+    # may add a line each.
+    assert out.count("\n") + 4 <= 23
+    assert out.endswith("ages, sizes, directories: --all\n")
+    everything = console.text("info", root, "--all", status=3)
+    for line in (
+        "made ", "key ", "backend ", "directories ", "per directory ",
+        "own limit ", "superseded ", "left ",
+    ):  # fmt: skip
+        assert f"\n  {line} " in everything
+    assert "--all" not in everything
+
+
 def test_a_histogram_is_drawn(console, root, ws):
     for number in range(8):
         ws.newSession(data="x" * (100 if number < 6 else 5000))
-    lines = console.text("info", root).splitlines()
+    lines = console.text("info", root, "--all").splitlines()
     at = lines.index("size of the data")
     rows = {line[2:18].strip(): line[18:] for line in lines[at + 1 : at + 9]}
     assert rows["up to 256 bytes"].split() == ["█" * 30, "6"]

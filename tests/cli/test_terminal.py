@@ -345,7 +345,7 @@ def test_times_beyond_all_numbers(console, root, make_store):
     store = make_store()
     for name in "one", "two":
         store.create(name, 1, {}, at(-1.7e308))
-    harmless(console.text("info", root))
+    harmless(console.text("info", root, "--all"))
     (found,) = strict(console.text("info", root, "--json"))
     assert found["age"]["total"] is None
     assert found["age"]["up_to"]["60"] == 0
@@ -356,7 +356,7 @@ def test_times_beyond_all_numbers(console, root, make_store):
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_terminal_without_unicode(console, odd_root, encoding):
     console.environment["PYTHONIOENCODING"] = encoding
-    found, out, err = console.run("info", odd_root)
+    found, out, err = console.run("info", odd_root, "--all")
     assert (found, err) == (0, "")
     assert "since the last store" in out
 

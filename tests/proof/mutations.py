@@ -1789,6 +1789,13 @@ MUTATIONS = [
         "tests/cli/test_migrate.py",
     ),
     Mutation(
+        "info says all that it knows to whoever does not ask for it",
+        "src/websession/cli/info.py",
+        "        _print(store, census, options.all)\n",
+        "        _print(store, census, True)\n",
+        "tests/cli/test_info.py",
+    ),
+    Mutation(
         "an interruption does not say what was done",
         "src/websession/cli/output.py",
         "filter(None, (of, so_far()))",

@@ -32,13 +32,18 @@ def add(commands: Commands) -> None:
         aliases=["stats"],
         help="how many sessions there are, how old, how large",
         description="Counts all sessions, and looks at some 20,000 of them: "
-        "numbers, ages, sizes, balance of the directories, the last sweep, "
-        "what is damaged, and what room is left.",
+        "numbers, what is damaged, the last sweep, and what room is left; "
+        "with --all also ages, sizes, and balance of the directories.",
     )
     parser.set_defaults(run=_run)
     add_path(parser)
     formats = parser.add_mutually_exclusive_group()
     add_json(formats)
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="print all that is known, as the other formats do",
+    )
     parser.add_argument(
         "--exact",
         action="store_true",
@@ -65,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
     elif options.json:
         print_json(_as_json(store, census))
     else:
-        _print(store, census)
+        _print(store, census, options.all)
     return 3 if census.unreadable else 0
 
 
@@ -155,22 +160,26 @@ def _distribution(values: Distribution) -> dict[str, object]:
     }
 
 
-def _print(store: Inspector, census: Census) -> None:
-    about = {**_store(store), "limits": _limits(census.limits)}
+def _print(store: Inspector, census: Census, everything: bool) -> None:
+    """In 24 lines, unless everything is asked for."""
+    about = _store(store) if everything else {}
+    about["limits"] = _limits(census.limits)
     pairs(store.layout.shown, about)
     say()
-    pairs("sessions", _sessions(census))
+    pairs("sessions", _sessions(census, everything))
     say()
-    if census.sessions:
+    if everything and census.sessions:
         _histogram("size of the data", census.sizes, size)
         _histogram("since the last store", census.idle, age)
-    pairs("sweep", _sweep(store))
+    pairs("sweep", _sweep(store, everything))
     say()
     left = room(store)
     values = {"bytes": f"{size(left['bytes'])} of {size(left['of_bytes'])}"}
     if left["of_files"]:  # some file systems have no such limit
         values["files"] = f"{left['files']:,} of {left['of_files']:,}"
     pairs("room left", values)
+    if not everything:
+        say("ages, sizes, directories: --all")
 
 
 def _store(store: Inspector) -> dict[str, str]:
@@ -187,16 +196,15 @@ def _expired(census: Census) -> str:
     return f" ({census.expired:,} expired)" if census.expired else ""
 
 
-def _sessions(census: Census) -> dict[str, str]:
+def _sessions(census: Census, everything: bool) -> dict[str, str]:
     shards = census.shards
     values = {
         "sessions": f"{census.sessions:,}{_expired(census)}",
-        "data": size(census.sizes.total),
-        "on disk": size(census.disk),
+        "data": f"{size(census.sizes.total)}, on disk {size(census.disk)}",
         "made": f"{census.created[60]} in the last minute, "
         f"{census.created[3600] / 60:.1f} per minute in the last hour",
     }
-    if census.sessions:
+    if everything and census.sessions:
         values["per directory"] = (
             f"{min(shards)} to {max(shards)}, "
             f"{sum(shards) / len(shards):.1f} on average"
@@ -206,15 +214,17 @@ def _sessions(census: Census) -> dict[str, str]:
             f"1 of {census.every:,}: but for sessions and disk these are "
             "estimates (--exact)"
         )
-    for name, number in (
-        ("own limit", census.own_limit),
-        ("superseded", census.superseded),
-        ("empty files", census.empty),
-        ("unreadable", census.unreadable),
-        ("in .damaged/", census.damaged),
+    for name, number, is_usual in (
+        ("own limit", census.own_limit, True),
+        ("superseded", census.superseded, True),
+        ("empty files", census.empty, False),
+        ("unreadable", census.unreadable, False),
+        ("in .damaged/", census.damaged, False),
     ):
-        if number:
+        if number and (everything or not is_usual):
             values[name] = f"{number:,}"
+    if census.unreadable:
+        values["unreadable"] += " (websession verify says what to do)"
     return values
 
 
@@ -237,7 +247,7 @@ def _rate(note: SweepNote) -> str:
     return "" if rate is None else f", {rate:.1f} per minute"
 
 
-def _sweep(store: Inspector) -> dict[str, str]:
+def _sweep(store: Inspector, everything: bool) -> dict[str, str]:
     note = store.sweep_note()
     if note.last is None:
         values = {"last": "never finished, or before this was noted"}
@@ -246,8 +256,9 @@ def _sweep(store: Inspector) -> dict[str, str]:
         values = {
             "last": f"{moment(note.last.when)} UTC, {ago} ago",
             "removed": f"{note.last.removed:,} expired{_rate(note)}",
-            "left": f"{note.last.live:,}",
         }
+        if everything:
+            values["left"] = f"{note.last.live:,}"
         for name in ("damaged", "failed"):
             if getattr(note.last, name):
                 values[name] = str(getattr(note.last, name))

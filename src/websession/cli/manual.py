@@ -17,6 +17,7 @@ __all__ = ["Manual", "add_manual", "help_formatter"]
 _EXAMPLES = {
     "info": """\
   websession info ~/sessions
+  websession info ~/sessions --all
   websession info ~/sessions --json | jq .room.files
   websession info ~/sessions --prometheus > sessions.prom""",
     "list": """\
