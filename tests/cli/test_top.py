@@ -102,7 +102,8 @@ def test_on_a_terminal_it_is_a_picture_until_ctrl_c(console, root, ws, rich):
     assert status == 0
     pictures = shown.split("\x1b[H\x1b[J")[1:]
     assert len(pictures) > 2
-    for picture in pictures:
+    # The last one may be in the middle of being drawn.
+    for picture in pictures[:-1]:
         assert handle_of(sid) in plain(picture)
 
 

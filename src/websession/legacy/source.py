@@ -116,7 +116,9 @@ class SessionFiles:
         except OSError as error:
             # Who cannot enter the directory cannot tell that it is there.
             if error.errno in _OF_THE_FILE and os.path.lexists(path):
-                raise self._unsafe(name) from None
+                unsafe = self._unsafe(name)
+                unsafe.errno = error.errno
+                raise unsafe from None
             raise
         try:
             info = os.fstat(fd)
